@@ -1,0 +1,145 @@
+"""What a body is: its joints by name, and all that follows from them (bones, rotation pairs, turning, graph).
+
+A skeleton is one YAML file: those in `ikem/skeletons/` are known by name, any other by its path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ikem.errors import InputError
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A skeleton of V joints. All joint numbers are 0-based, in file order.
+
+    Attributes:
+        name: name of the skeleton.
+        joints: the V joint names.
+        parents: for each joint the other end of its bone; the centre's is itself.
+        rotation_partners: for each joint the joint whose bone its own turns against; the centre's is itself.
+        graph_edges: the edges of the encoder's graph (child, parent), V - 1 of them.
+        centre: the root of the bones, at which sequences are centred and the graph's distances start.
+        plane: three joints around the centre; the normal of the plane through their bones stands for the
+            centre's own bone.
+        shoulders: left and right shoulder; sequences are turned until these lie along the x axis.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    parents: tuple[int, ...]
+    rotation_partners: tuple[int, ...]
+    graph_edges: tuple[tuple[int, int], ...]
+    centre: int
+    plane: tuple[int, int, int]
+    shoulders: tuple[int, int]
+
+    @property
+    def joint_count(self) -> int:
+        """V, the number of joints."""
+        return len(self.joints)
+
+
+def known_skeletons() -> list[str]:
+    """Names of the skeletons that come with the package."""
+    folder = resources.files("ikem") / "skeletons"
+    return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_skeleton(name_or_path: str) -> Skeleton:
+    """Read a skeleton by its name, or from a YAML file.
+
+    Raises:
+        InputError: no such skeleton, or the definition contradicts itself.
+    """
+    if name_or_path.endswith((".yaml", ".yml")):
+        where = name_or_path
+        try:
+            text = Path(name_or_path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"skeleton definition cannot be read ({error})", where=where) from error
+    elif name_or_path in known_skeletons():
+        where = f"skeleton {name_or_path}"
+        text = (resources.files("ikem") / "skeletons" / f"{name_or_path}.yaml").read_text(encoding="utf-8")
+    else:
+        known = ", ".join(known_skeletons())
+        raise InputError(
+            f"unknown skeleton {name_or_path!r}",
+            mend=f"Known are {known}; a path that ends in .yaml names one of your own",
+        )
+    try:
+        definition = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"is not YAML ({error})", where=where) from error
+    return _build(definition, where)
+
+
+_REQUIRED = {"name", "joints", "parents", "centre", "plane", "shoulders"}
+_OPTIONAL = {"rotation_partners", "graph_parents"}
+
+
+def _build(definition: Any, where: str) -> Skeleton:
+    if not isinstance(definition, dict) or not _REQUIRED <= set(definition) <= _REQUIRED | _OPTIONAL:
+        raise InputError(
+            f"needs the keys {', '.join(sorted(_REQUIRED))} and allows {', '.join(sorted(_OPTIONAL))}", where=where
+        )
+    joints = definition["joints"]
+    if not isinstance(joints, list) or len(set(map(str, joints))) != len(joints) or len(joints) < 4:
+        raise InputError("joints must be a list of at least four different names", where=where)
+    number = {str(joint): index for index, joint in enumerate(joints)}
+
+    def find(joint: Any, key: str) -> int:
+        if str(joint) not in number:
+            raise InputError(f"{key} names {joint!r}, which is not in joints", where=where)
+        return number[str(joint)]
+
+    def pairs(key: str) -> dict[int, int]:
+        mapping = definition.get(key) or {}
+        if not isinstance(mapping, dict):
+            raise InputError(f"{key} must map a joint to a joint", where=where)
+        return {find(child, key): find(parent, key) for child, parent in mapping.items()}
+
+    def several(key: str, count: int) -> tuple[int, ...]:
+        names = definition[key]
+        if not isinstance(names, list) or len(set(map(str, names))) != count:
+            raise InputError(f"{key} must list {count} different joints", where=where)
+        return tuple(find(joint, key) for joint in names)
+
+    centre = find(definition["centre"], "centre")
+    parent_of = pairs("parents")
+    _require_tree(parent_of, centre, list(number), "parents", where)
+    graph_parent_of = parent_of | pairs("graph_parents")
+    _require_tree(graph_parent_of, centre, list(number), "graph_parents", where)
+    plane = several("plane", 3)
+    if centre in plane:
+        raise InputError("plane must not name the centre, which has no bone of its own", where=where)
+    partner_of = parent_of | pairs("rotation_partners")
+    everyone = range(len(joints))
+    return Skeleton(
+        name=str(definition["name"]),
+        joints=tuple(number),
+        parents=tuple(parent_of.get(joint, joint) for joint in everyone),
+        rotation_partners=tuple(partner_of.get(joint, joint) for joint in everyone),
+        graph_edges=tuple(sorted(graph_parent_of.items())),
+        centre=centre,
+        plane=(plane[0], plane[1], plane[2]),
+        shoulders=several("shoulders", 2),  # type: ignore[arg-type]
+    )
+
+
+def _require_tree(parent_of: dict[int, int], centre: int, joints: list[str], key: str, where: str) -> None:
+    """Every joint but the centre has a parent, and following parents leads to the centre."""
+    for joint, name in enumerate(joints):
+        steps = 0
+        while joint != centre:
+            if joint not in parent_of or steps > len(joints):
+                raise InputError(f"{key} does not lead from {name!r} to the centre {joints[centre]!r}", where=where)
+            joint, steps = parent_of[joint], steps + 1
+    if centre in parent_of:
+        raise InputError(f"{key} gives the centre {joints[centre]!r} a parent; it has none", where=where)
