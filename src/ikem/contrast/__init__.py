@@ -1,0 +1,1 @@
+"""Queue and losses, a file each."""

@@ -1,0 +1,1 @@
+"""Readers, decoding, preparation, splits."""

@@ -1,0 +1,153 @@
+"""From decoded coordinates to prepared positions: centre, resize to T frames, turn towards the camera.
+
+The rules are those of the method's published code (its reference vectors hold them):
+
+1. a clip's length L is the number of its frames in which the first joint of body 1 is not all zero, and the first L
+   frames are what is resized (a gap therefore drops frames from the end);
+2. each body is centred in each frame on its own centre joint;
+3. frames are resized to T linearly, with half-pixel centres and clamped ends;
+4. each body is turned about the y axis, frame by frame, until its shoulders are parallel to x.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from ikem.errors import InputError
+from ikem.skeleton import Skeleton
+
+Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
+
+# Added to the length of the shoulder line, in metres, so that an absent body divides by something.
+_SHOULDER_GUARD = 1e-4
+
+
+def usable_length(coordinates: Float32, starts: Int64, frames: Int64) -> Int64:
+    """Count the frames of each clip in which the first joint of body 1 is not all zero.
+
+    Args:
+        coordinates: (sum of frames, M, V, 3), clips one after another; metres.
+        starts: (N,) row of each clip's first frame.
+        frames: (N,) number of frames of each clip.
+
+    Returns:
+        (N,) int64; 0 for a clip that cannot be prepared.
+    """
+    present = np.zeros(len(coordinates) + 1, dtype=np.int64)
+    np.cumsum((coordinates[:, 0, 0, :] != 0).any(axis=-1), out=present[1:])
+    starts = np.asarray(starts, dtype=np.int64)
+    counts: Int64 = present[starts + np.asarray(frames, dtype=np.int64)] - present[starts]
+    return counts
+
+
+def prepare_clips(
+    coordinates: Float32,
+    starts: Int64,
+    frames: Int64,
+    skeleton: Skeleton,
+    target_frames: int,
+    turn: bool = True,
+) -> Float32:
+    """Centre, resize and turn a chunk of ragged clips.
+
+    Args:
+        coordinates: (sum of frames, M, V, 3) float32, clips one after another; metres, y up.
+        starts: (N,) row of each clip's first frame.
+        frames: (N,) number of frames of each clip.
+        skeleton: names the centre and the shoulders.
+        target_frames: T, the number of frames after resizing.
+        turn: whether to turn the bodies (step 4 above).
+
+    Returns:
+        (N, 3, T, V, M) float32. The same clip gives the same bits whatever chunk it is in.
+
+    Raises:
+        InputError: shapes do not fit together, a coordinate is NaN or infinite, or a clip has no usable frame; the
+            message names the clip by its index in `starts`.
+    """
+    coordinates = np.ascontiguousarray(coordinates, dtype=np.float32)
+    starts = np.ascontiguousarray(starts, dtype=np.int64)
+    frames = np.ascontiguousarray(frames, dtype=np.int64)
+    _check(coordinates, starts, frames, skeleton, target_frames)
+    lengths = usable_length(coordinates, starts, frames)
+    if (lengths == 0).any():
+        raise InputError(
+            "the first joint of body 1 is zero in every frame, so the clip has no length",
+            where=f"clip {int(np.argmin(lengths))}",
+            mend="Leave the clip out",
+        )
+    bodies, joints = coordinates.shape[1:3]
+    prepared = np.empty((len(starts), 3, target_frames, joints, bodies), dtype=np.float32)
+    left, right = skeleton.shoulders
+    _prepare(coordinates, starts, lengths, skeleton.centre, left, right, turn, prepared)
+    return prepared
+
+
+def _check(coordinates: Float32, starts: Int64, frames: Int64, skeleton: Skeleton, target_frames: int) -> None:
+    if coordinates.ndim != 4 or coordinates.shape[2:] != (skeleton.joint_count, 3) or coordinates.shape[1] == 0:
+        raise InputError(
+            f"coordinates have the shape {coordinates.shape}, not (frames, bodies, {skeleton.joint_count}, 3) as the "
+            f"skeleton {skeleton.name} asks"
+        )
+    if starts.shape != frames.shape or starts.ndim != 1:
+        raise InputError(f"{starts.shape} starts and {frames.shape} frame counts do not describe the same clips")
+    if target_frames < 1:
+        raise InputError(f"cannot resize to {target_frames} frames", mend="Ask for one at least")
+    outside = (starts < 0) | (frames < 0) | (starts + frames > len(coordinates))
+    if outside.any():
+        clip = int(np.argmax(outside))
+        raise InputError(
+            f"frames {starts[clip]} to {starts[clip] + frames[clip]} are not within the {len(coordinates)} decoded ones",
+            where=f"clip {clip}",
+        )
+    finite = np.isfinite(coordinates.reshape(len(coordinates), -1)).all(axis=1)
+    if not finite.all():
+        bad = np.flatnonzero(~finite)
+        for clip, (start, count) in enumerate(zip(starts, frames, strict=True)):
+            inside = bad[(bad >= start) & (bad < start + count)]
+            if len(inside):
+                raise InputError(
+                    f"a coordinate of frame {inside[0] - start + 1} is NaN or infinite",
+                    where=f"clip {clip}",
+                    mend="Leave the clip out",
+                )
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _prepare(coordinates, starts, lengths, centre, left, right, turn, prepared):  # type: ignore[no-untyped-def]
+    """Fill `prepared`; one clip after another, each in one pass over its output."""
+    _, bodies, joints, _ = coordinates.shape
+    target = prepared.shape[2]
+    body = np.empty((target, joints, 3), dtype=np.float32)
+    for clip in range(len(starts)):
+        start, length = starts[clip], lengths[clip]
+        for m in range(bodies):
+            facing = 0.0
+            for t in range(target):
+                source = max((t + 0.5) * length / target - 0.5, 0.0)
+                first = min(int(source), length - 1)
+                second = min(first + 1, length - 1)
+                weight = np.float32(source - first)
+                a, b = coordinates[start + first, m], coordinates[start + second, m]
+                for v in range(joints):
+                    for c in range(3):
+                        before, after = a[v, c] - a[centre, c], b[v, c] - b[centre, c]
+                        body[t, v, c] = (np.float32(1) - weight) * before + weight * after
+                facing += body[t, right, 2] - body[t, left, 2]
+            sign = -1.0 if facing >= 0 else 1.0
+            for t in range(target):
+                cosine, sine = np.float32(1), np.float32(0)
+                if turn:
+                    x = np.float64(body[t, right, 0] - body[t, left, 0])
+                    z = np.float64(body[t, right, 2] - body[t, left, 2])
+                    # cos(arccos(u)) = u and sin(arccos(u)) = sqrt(1 - u^2): no angle is needed.
+                    u = x / (np.sqrt(x * x + z * z) + _SHOULDER_GUARD)
+                    cosine, sine = np.float32(u), np.float32(sign * np.sqrt(max(1.0 - u * u, 0.0)))
+                for v in range(joints):
+                    px, pz = body[t, v, 0], body[t, v, 2]
+                    prepared[clip, 0, t, v, m] = cosine * px - sine * pz
+                    prepared[clip, 1, t, v, m] = body[t, v, 1]
+                    prepared[clip, 2, t, v, m] = sine * px + cosine * pz

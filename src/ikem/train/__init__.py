@@ -1,0 +1,1 @@
+"""The models that are trained and the loops that train them."""

@@ -1,0 +1,1 @@
+"""Reference vectors against the code that the benchmark runs."""
