@@ -91,10 +91,10 @@ class Dataset(Settings):
     """Reader of the raw files: an entry of `ikem.data.readers.READERS`."""
     skeleton: str
     """Skeleton: a name known to the package, or the path of a YAML file."""
-    archives: dict[Name, Archive] = Field(min_length=1)
-    """Raw files by role."""
+    archives: dict[Name, Archive] = Field(default_factory=dict)
+    """Raw files by role; none for a synthetic dataset."""
     synthetic: SyntheticSettings | None = None
-    """If given, the archives are made by the benchmark itself with these settings."""
+    """If given, the raw files are made by the benchmark itself with these settings, in the raw form of `format`."""
     missing_list: str | None = None
     """Samples to leave out: a list that comes with the package, by name."""
     class_names: tuple[str, ...] = Field((), strict=False)
@@ -105,6 +105,12 @@ class Dataset(Settings):
     prepare: Prepare = Prepare()
     partial: bool = False
     """Go on with a part of the data: counts other than the published ones are marked in the tables and stop nothing."""
+
+    @model_validator(mode="after")
+    def _raw_files(self) -> Dataset:
+        if bool(self.archives) == (self.synthetic is not None):
+            raise ValueError("archives or synthetic must be given, and not both")
+        return self
 
 
 class Schedule(Settings):
@@ -173,6 +179,8 @@ class Recipe(Settings):
 class _Method(Settings):
     title: str | None = None
     """Name as tables show it; by default the entry's name."""
+    published_as: str | None = None
+    """Name under which the tables look for published results of this very method."""
     modalities: tuple[ModalityName, ...] = Field(min_length=1, strict=False)
     """Modalities with an encoder each; results are given for each and for their fusion."""
     recipe: Name = "published"

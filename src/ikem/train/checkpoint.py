@@ -1,0 +1,56 @@
+"""States and checkpoints: safetensors files (nothing is unpickled) that know their own content.
+
+A file holds tensors by name and, in its metadata, a JSON value and a SHA-256 of all tensors, so that a flipped byte is found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ikem.errors import InputError
+from ikem.files import atomic, canonical_json
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Any) -> None:
+    """Write tensors and a JSON value, atomically; equal content gives equal bytes."""
+    held = {name: tensors[name].detach().to("cpu").contiguous() for name in sorted(tensors)}
+    metadata = {"about": canonical_json(about), "content": _content(held, canonical_json(about))}
+    with atomic(path) as temporary:
+        save_file(held, temporary, metadata)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
+    """Read what `save_tensors` wrote, on the CPU.
+
+    Raises:
+        InputError: the file is missing, is not of this kind, or its content has changed since it was written.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise InputError("is missing", where=str(path), mend="Run the workflow again") from None
+    except (OSError, SafetensorError, ValueError) as error:
+        raise InputError(f"cannot be read ({error})", where=str(path), mend="Delete it and run again") from error
+    if metadata.get("content") != _content(tensors, metadata.get("about", "")):
+        raise InputError("its content is not what was written", where=str(path), mend="Delete it and run again")
+    return tensors, json.loads(metadata["about"])
+
+
+def _content(tensors: Mapping[str, Tensor], about: str) -> str:
+    collected = hashlib.sha256(about.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        collected.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        collected.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return collected.hexdigest()
