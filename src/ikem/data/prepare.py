@@ -100,7 +100,7 @@ def _check(coordinates: Float32, starts: Int64, frames: Int64, skeleton: Skeleto
     if outside.any():
         clip = int(np.argmax(outside))
         raise InputError(
-            f"frames {starts[clip]} to {starts[clip] + frames[clip]} are not within the {len(coordinates)} decoded ones",
+            f"frames {starts[clip]} to {starts[clip] + frames[clip]} are not within the {len(coordinates)} there are",
             where=f"clip {clip}",
         )
     finite = np.isfinite(coordinates.reshape(len(coordinates), -1)).all(axis=1)
