@@ -1,0 +1,89 @@
+"""Everything that shapes the made recordings."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from ikem.synthetic.actions import ACTIONS, DEFAULT_ACTIONS
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class SyntheticSettings(BaseModel):
+    """What is recorded, of whom, from where, and how badly the sensor sees it.
+
+    There are `actions x performers x visits x cameras x replications` clips; nothing but the names' three
+    digits limits them, and memory does not grow with their number.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = Field(0, ge=0, description="Every draw follows from it and from the clip's own name.")
+    actions: tuple[str, ...] = Field(
+        DEFAULT_ACTIONS, min_length=1, max_length=999, description="Names of actions; the first is A001, and so on."
+    )
+    performers: tuple[Annotated[int, Field(ge=1, le=999)], ...] = Field(
+        (1, 2, 3, 4, 5, 6, 7, 8, 10, 11), min_length=1, description="Performer numbers, as in the files' names."
+    )
+    cameras: int = Field(3, ge=1, le=999, description="Cameras that see each performance, 45 degrees apart.")
+    replications: int = Field(2, ge=1, le=999, description="How often a performer repeats an action.")
+    setups: int = Field(5, ge=1, le=999, description="Setups: heights, distances and tilts of the cameras.")
+    visits: int = Field(1, ge=1, le=999, description="In how many of the setups a performer is recorded.")
+    frames: tuple[int, int] = Field((36, 80), description="Shortest and longest clip, frames at 30 a second.")
+
+    size_spread: float = Field(0.12, ge=0.0, le=0.4, description="Deviation of body size and of limb proportions.")
+    tempo_spread: float = Field(0.25, ge=0.0, le=0.6, description="Deviation of the logarithm of the tempo.")
+    amplitude_spread: float = Field(0.25, ge=0.0, le=0.6, description="Deviation of the logarithm of the amplitude.")
+    posture_degrees: float = Field(12.0, ge=0.0, le=40.0, description="Deviation of slouch and leaning.")
+    sway_degrees: float = Field(2.0, ge=0.0, le=20.0, description="Amplitude of what a body does beside the action.")
+    heading_degrees: float = Field(30.0, ge=0.0, le=180.0, description="Largest turn away from the middle camera.")
+    idle_share: Share = Field(0.25, description="Largest share of a clip before the action begins, and after it ends.")
+    left_share: Share = Field(0.4, description="Share of performances led by the left side.")
+    seated_share: Share = Field(0.3, description="Share seated, of performances that can be.")
+
+    tilt_degrees: float = Field(15.0, ge=0.0, le=60.0, description="Largest tilt of a camera, down, up or sideways.")
+    noise_millimetres: float = Field(6.0, ge=0.0, description="Deviation of each coordinate in each frame.")
+    drift_millimetres: float = Field(10.0, ge=0.0, description="Deviation of a joint's slow wandering.")
+    inferred_factor: float = Field(3.0, ge=1.0, description="How much noisier a joint is that the camera cannot see.")
+
+    missing_rate: Share = Field(0.01, description="Clips without any body; they are on the missing list.")
+    frame_drop_rate: Share = Field(0.01, description="Frames in which no body is found.")
+    body_loss_rate: Share = Field(0.08, description="Clips in which a body is lost for a run of frames.")
+    swap_rate: Share = Field(0.15, description="Two-person clips whose bodies change places for a run of frames.")
+    spurious_rate: Share = Field(0.06, description="Clips with a body more than there are persons.")
+
+    compression: int = Field(1, ge=0, le=9, description="Deflate level of the zip; 0 stores.")
+    videos: Annotated[int, Field(ge=2, le=363)] = Field(8, description="PKU-MMD style: videos, each in three views.")
+    instances: tuple[int, int] = Field((6, 10), description="PKU-MMD style: fewest and most actions in a video.")
+
+    @field_validator("actions")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(names) - set(ACTIONS))
+        if unknown:
+            raise ValueError(f"unknown actions {', '.join(unknown)}; known are {', '.join(ACTIONS)}")
+        if len(set(names)) != len(names):
+            raise ValueError("an action is named twice")
+        return names
+
+    @field_validator("performers")
+    @classmethod
+    def _distinct(cls, performers: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(performers)) != len(performers):
+            raise ValueError("a performer is named twice")
+        return performers
+
+    @field_validator("frames", "instances")
+    @classmethod
+    def _ordered(cls, limits: tuple[int, int]) -> tuple[int, int]:
+        if not 1 <= limits[0] <= limits[1]:
+            raise ValueError("must be two counts, at least 1, the smaller first")
+        return limits
+
+    @property
+    def clip_count(self) -> int:
+        """Clips in the archive, those on the missing list included."""
+        visits = min(self.visits, self.setups)
+        return len(self.actions) * len(self.performers) * visits * self.cameras * self.replications

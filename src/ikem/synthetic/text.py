@@ -1,0 +1,108 @@
+"""Whole numbers as decimal text, compiled: formatting each number in Python would take most of the time."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+_MINUS, _POINT, _ZERO, _SPACE, _NEWLINE = 45, 46, 48, 32, 10
+_LONGEST = 24  # bytes of a number with its separator: sign, 19 digits, point
+
+
+@njit(cache=True)
+def _put(text, place, value, decimals):  # type: ignore[no-untyped-def]
+    """Write value / 10**decimals at `place`, without trailing zeros; returns the place after it."""
+    if value < 0:
+        text[place] = _MINUS
+        place += 1
+        value = -value
+    while decimals > 0 and value % 10 == 0:
+        value //= 10
+        decimals -= 1
+    digits = decimals + 1
+    larger = value
+    for _ in range(decimals):
+        larger //= 10
+    while larger >= 10:
+        larger //= 10
+        digits += 1
+    end = place + digits + (1 if decimals > 0 else 0)
+    at = end
+    for digit in range(digits):
+        at -= 1
+        text[at] = _ZERO + value % 10
+        value //= 10
+        if digit + 1 == decimals:
+            at -= 1
+            text[at] = _POINT
+    return end
+
+
+@njit(cache=True)
+def _put_row(text, place, values, decimals):  # type: ignore[no-untyped-def]
+    """Write a line of numbers separated by spaces; returns the place after it."""
+    for column in range(len(values)):
+        place = _put(text, place, values[column], decimals[column])
+        text[place] = _SPACE
+        place += 1
+    text[place - 1] = _NEWLINE
+    return place
+
+
+@njit(cache=True)
+def _put_clip(text, listed, heads, head_decimals, joints, joint_decimals):  # type: ignore[no-untyped-def]
+    frames, bodies = listed.shape
+    place = _put(text, 0, frames, 0)
+    text[place] = _NEWLINE
+    place += 1
+    for frame in range(frames):
+        count = 0
+        while count < bodies and listed[frame, count] >= 0:
+            count += 1
+        place = _put(text, place, count, 0)
+        text[place] = _NEWLINE
+        place += 1
+        for slot in range(count):
+            body = listed[frame, slot]
+            place = _put_row(text, place, heads[body, frame], head_decimals)
+            place = _put(text, place, joints.shape[2], 0)
+            text[place] = _NEWLINE
+            place += 1
+            for joint in range(joints.shape[2]):
+                place = _put_row(text, place, joints[body, frame, joint], joint_decimals)
+    return place
+
+
+@njit(cache=True)
+def _put_table(text, rows, decimals):  # type: ignore[no-untyped-def]
+    place = 0
+    for row in range(len(rows)):
+        place = _put_row(text, place, rows[row], decimals)
+    return place
+
+
+def format_clip(
+    listed: NDArray[np.int64],
+    heads: NDArray[np.int64],
+    head_decimals: NDArray[np.int64],
+    joints: NDArray[np.int64],
+    joint_decimals: NDArray[np.int64],
+) -> bytes:
+    """The text of an NTU clip.
+
+    Args:
+        listed: (T, B) the bodies of each frame in order, -1 after the last.
+        heads: (B, T, 10) fields of a body's line, scaled by 10**head_decimals (10,).
+        joints: (B, T, V, 12) fields of a joint's line, scaled by 10**joint_decimals (12,).
+    """
+    frames, bodies = listed.shape
+    numbers = 1 + frames * (1 + bodies * (heads.shape[2] + 1 + joints.shape[2] * joints.shape[3]))
+    text = np.empty(numbers * _LONGEST, dtype=np.uint8)
+    return text[: _put_clip(text, listed, heads, head_decimals, joints, joint_decimals)].tobytes()
+
+
+def format_table(rows: NDArray[np.int64], decimals: int) -> bytes:
+    """Lines of numbers: rows (R, C), scaled by 10**decimals."""
+    text = np.empty(max(1, rows.size) * _LONGEST, dtype=np.uint8)
+    return text[: _put_table(text, rows, np.full(rows.shape[1], decimals))].tobytes()
