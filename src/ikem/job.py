@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import functools
+import glob
 import hashlib
 import importlib.metadata
 import logging
@@ -50,10 +51,9 @@ class Job:
         self.inputs = {name: _check_input(name, path, self.settings) for name, path in inputs.items()}
         self._asked_to_leave: str | None = None
 
-    @property
-    def checkpoint(self) -> Path:
-        """Where the job keeps its checkpoint while it runs: no output of a rule, so nothing deletes it."""
-        return self.output.with_name(f".{self.output.name}.checkpoint")
+    def checkpoint(self, part: str = "") -> Path:
+        """Where the job keeps a checkpoint while it runs: no output of a rule, so nothing deletes it."""
+        return self.output.with_name(f".{self.output.name}.{part}.checkpoint")
 
     @functools.cached_property
     def checkpoint_digest(self) -> str:
@@ -147,6 +147,8 @@ def running(
                     **job.extra,
                 },
             )
+            for path in output.parent.glob(f".{glob.escape(output.name)}.*checkpoint"):
+                path.unlink(missing_ok=True)
             logger.info("done in %.1f s: %s", finished, output)
         finally:
             for number, handler in previous.items():

@@ -1,0 +1,112 @@
+"""Pretraining: stage 1 of a modality, its continuation (SkeletonCLR), and stage 2 with exchange, by one trainer.
+
+Stages differ in the loss and in where they start: the exchange and the continuation begin with the queries, keys, BatchNorm buffers,
+queues, pointers and momentum that stage 1 ended with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ikem.device import one_device
+from ikem.job import Job
+from ikem.modalities import generate_all
+from ikem.settings import Contrast, Encoder
+from ikem.skeleton import load_skeleton
+from ikem.train.checkpoint import load_tensors
+from ikem.train.clips import Batch, Clips, Views, training_clips
+from ikem.train.loop import finish, load_training_tensors, train
+from ikem.train.momentum import MomentumContrast
+from ikem.train.randomness import seed_for
+
+
+class ContrastTrainer:
+    """Momentum contrast of some modalities, alone or with exchange."""
+
+    def __init__(self, settings: Mapping[str, Any], clips: Clips, device: torch.device) -> None:
+        """Set up from the settings of a `stage1`, `skeletonclr` or `exchange` job."""
+        self.settings, self.clips, self.device = settings, clips, device
+        self.skeleton = load_skeleton(settings["skeleton"])
+        contrast, schedule = Contrast(**settings["contrast"]), settings["schedule"]
+        self.model = MomentumContrast(
+            settings["modalities"],
+            self.skeleton,
+            Encoder(**settings["encoder"]),
+            queue_size=contrast.queue_size,
+            key_momentum=contrast.key_momentum,
+            temperature=contrast.temperature,
+            top_k=settings.get("top_k", 1),
+            seed=settings["seed"],
+        ).to(device)
+        self.optimiser = self.model.optimiser(
+            schedule["learning_rate"], schedule["momentum"], schedule["weight_decay"]
+        )
+        self.views: Views | None = None
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Draw the two views of every clip."""
+        self.views = Views(self.settings["seed"], epoch, self.clips.count, self.clips.frames, views=2)
+
+    def step(self, batch: Batch, epoch: int, step: int) -> dict[str, Tensor]:
+        """One step; returns the loss of each modality."""
+        assert self.views is not None
+        settings = self.settings
+        query, key = (
+            generate_all(settings["modalities"], self.views(batch, view), batch.frames, self.skeleton) for view in (0, 1)
+        )
+        self.optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings["precision"] == "bfloat16"):
+            losses = self.model.losses(
+                query,
+                key,
+                stage=settings["stage"],
+                follow=settings.get("follow", settings["modalities"]),
+                explicit=settings.get("explicit", False),
+                implicit=settings.get("implicit", False),
+                dropout_seed=seed_for(settings["seed"], "dropout", epoch, step),
+            )
+        torch.stack(list(losses.values())).sum().backward()
+        self.optimiser.step()
+        return {name: loss.detach() for name, loss in losses.items()}
+
+
+def pretrain(
+    job: Job, position: Path, split: Path, states: list[Path], device: str = "auto", checkpoint_minutes: float = 5.0
+) -> None:
+    """Run a `stage1`, `skeletonclr` or `exchange` job; `states` are those it starts from.
+
+    Raises:
+        InputError: an input is damaged or does not fit, or the loss is not finite.
+        Interrupted: a signal asked to leave; the checkpoint is written.
+    """
+    settings = job.settings
+    torch.set_num_threads(settings["threads"])
+    with one_device(device) as chosen:
+        job.device = device_name(chosen)
+        trainer = ContrastTrainer(settings, training_clips(position, split, chosen), chosen)
+        merged: dict[str, Tensor] = {}
+        for state in states:
+            merged |= load_tensors(state)[0]
+        if merged:
+            load_training_tensors(trainer, merged, new=("exchange_head",))
+        history = train(
+            job,
+            trainer,
+            trainer.clips,
+            settings["schedule"],
+            settings["first_epoch"],
+            settings["last_epoch"],
+            settings["drop_last"],
+            checkpoint_minutes,
+        )
+        finish(job, trainer, history)
+
+
+def device_name(device: torch.device) -> str:
+    """The device in words, for run.json."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
