@@ -1,0 +1,70 @@
+"""InfoNCE: a query against its key and a queue of other keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ikem.contrast.kernels import check_temperature, chunks, exponential, full_precision, no_autocast
+
+_TINY = 1e-12
+
+
+def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float, normalise_queue: bool = False) -> Tensor:
+    """-log softmax of query . key among [query . key, query . queue] / temperature, averaged over the batch.
+
+    Args:
+        query: (..., B, D), unit vectors; several sets of queries may share keys and queue.
+        key: (B, D), unit vectors; a constant.
+        queue: (D, K), columns are unit vectors, or are made so; a constant.
+        temperature: 0.025 or more.
+        normalise_queue: whether to divide each column by its length.
+
+    Returns:
+        (...): the loss of each set of queries. The gradient reaches `query` only.
+
+    Raises:
+        ValueError: the temperature is too low for float32.
+    """
+    check_temperature(temperature)
+    query, key, queue = full_precision(query, key.detach(), queue.detach())
+    loss: Tensor = _InfoNCE.apply(query.reshape(-1, *key.shape), key, queue, temperature, normalise_queue)  # type: ignore[no-untyped-call]
+    return loss.view(query.shape[:-2])
+
+
+class _InfoNCE(torch.autograd.Function):
+    """The softmax is linear in what the backward pass needs, so one pass over the queue serves both directions."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, queue: Tensor, temperature: float, normalise: bool) -> Tensor:
+        sets, batch, dim = query.shape
+        rows = query.reshape(sets * batch, dim)
+        with no_autocast(query.device):
+            positive = (query * key).sum(dim=-1).view(-1)
+            weight = exponential(positive, temperature)
+            total = weight.clone()
+            needed = ctx.needs_input_grad[0]
+            pull = (weight.view(sets, batch, 1) * key).view(sets * batch, dim) if needed else None
+            for piece in chunks(queue.shape[1], len(rows), queue.device):
+                columns = queue[:, piece]
+                similar = rows @ columns
+                length = torch.linalg.vector_norm(columns, dim=0).clamp_min_(_TINY) if normalise else None
+                if length is not None:
+                    similar.div_(length)
+                mass = exponential(similar, temperature, out=similar)
+                total += mass.sum(dim=1)
+                if pull is not None:
+                    pull.addmm_(mass if length is None else mass.div_(length), columns.t())
+            loss = (total.log() - positive / temperature).view(sets, batch).mean(dim=1) + 1.0 / temperature
+            if pull is not None:
+                pull = (pull / total.unsqueeze(1)).view(sets, batch, dim) - key
+                ctx.save_for_backward(pull.mul_(1.0 / (batch * temperature)))
+        return loss
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+        (pull,) = ctx.saved_tensors
+        return gradient.view(-1, 1, 1) * pull, None, None, None, None

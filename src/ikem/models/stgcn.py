@@ -1,0 +1,162 @@
+"""The encoder: a spatial-temporal graph convolutional network (ST-GCN) of ten blocks.
+
+It computes what the published encoder computes, with parameters of the published shapes, in fewer and larger
+operations: joints are aggregated first and one 1x1 convolution follows, and dropout takes its masks from random bits.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ikem.models.graph import Distances, adjacency
+from ikem.skeleton import Skeleton
+
+TEMPORAL_KERNEL = 9
+SUBSETS = 3
+
+
+def block_widths(hidden_channels: int, hidden_dim: int) -> list[tuple[int, int, int]]:
+    """(in, out, stride) of blocks 2 to 10; the first maps the input's channels to `hidden_channels`, stride 1."""
+    narrow, middle, wide = hidden_channels, 2 * hidden_channels, 4 * hidden_channels
+    return [
+        *[(narrow, narrow, 1)] * 3,
+        (narrow, middle, 2),
+        *[(middle, middle, 1)] * 2,
+        (middle, wide, 2),
+        (wide, wide, 1),
+        (wide, hidden_dim, 1),
+    ]
+
+
+class Block(nn.Module):
+    """Graph convolution, temporal convolution, residual.
+
+    Args:
+        channels: (in, out).
+        stride: of the temporal convolution.
+        joints: V.
+        residual: whether the input is added (through a 1x1 convolution where its shape differs).
+    """
+
+    def __init__(self, channels: tuple[int, int], stride: int, joints: int, residual: bool) -> None:
+        super().__init__()
+        inputs, outputs = channels
+        self.stride = stride
+        self.residual = residual
+        self.edge_importance = nn.Parameter(torch.ones(SUBSETS, joints, joints))
+        self.graph = nn.Conv2d(inputs, SUBSETS * outputs, 1)
+        self.graph_norm = nn.BatchNorm2d(outputs)
+        self.temporal = nn.Conv2d(
+            outputs, outputs, (TEMPORAL_KERNEL, 1), (stride, 1), padding=(TEMPORAL_KERNEL // 2, 0)
+        )
+        self.temporal_norm = nn.BatchNorm2d(outputs)
+        self.shortcut: nn.Conv2d | None = None
+        self.shortcut_norm: nn.BatchNorm2d | None = None
+        if residual and (inputs != outputs or stride != 1):
+            self.shortcut = nn.Conv2d(inputs, outputs, 1, (stride, 1))
+            self.shortcut_norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor, graph: Tensor, mask: Tensor | None) -> Tensor:
+        """(N, in, T, V) to (N, out, T / stride, V); `mask` scales what dropout keeps and zeroes what it drops."""
+        y = F.relu(self.graph_norm(self._mix(x, graph * self.edge_importance)))
+        y = self.temporal_norm(self.temporal(y))
+        if mask is not None:
+            y = y * mask
+        if self.residual:
+            y = y + (x if self.shortcut is None else self.shortcut_norm(self.shortcut(x)))  # type: ignore[misc]
+        return F.relu(y)
+
+    def output_shape(self, x: Tensor) -> tuple[int, int, int, int]:
+        """Shape of what `forward` makes of `x`."""
+        return x.shape[0], self.temporal.out_channels, (x.shape[2] - 1) // self.stride + 1, x.shape[3]
+
+    def _mix(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The graph convolution: sum over subsets of (W_k x + b_k) A_k, with x A_k taken first."""
+        samples, inputs, frames, joints = x.shape
+        outputs = self.graph.out_channels // SUBSETS
+        gathered = torch.matmul(x.reshape(samples, 1, inputs * frames, joints), weight)
+        gathered = gathered.view(samples, SUBSETS * inputs, frames, joints)
+        kernel = self.graph.weight.view(SUBSETS, outputs, inputs).transpose(0, 1).reshape(outputs, -1, 1, 1)
+        # A bias reaches a joint as often as the joint receives something.
+        bias = self.graph.bias.view(SUBSETS, outputs).t() @ weight.sum(dim=1)  # type: ignore[union-attr]
+        return F.conv2d(gathered, kernel) + bias.view(1, outputs, 1, joints)
+
+
+class STGCN(nn.Module):
+    """Maps a batch of clips to embeddings.
+
+    Args:
+        skeleton: gives the graph.
+        hidden_channels: width of the first blocks; later ones are two and four times as wide.
+        hidden_dim: width of the last block, that of the embedding.
+        dropout: probability of dropping a value, in all blocks but the first.
+        in_channels: channels of the input.
+        graph_distances: see `ikem.models.graph.adjacency`.
+    """
+
+    graph: Tensor
+
+    def __init__(
+        self,
+        skeleton: Skeleton,
+        hidden_channels: int = 16,
+        hidden_dim: int = 256,
+        dropout: float = 0.5,
+        in_channels: int = 3,
+        graph_distances: Distances = "one-hop",
+    ) -> None:
+        super().__init__()
+        joints = skeleton.joint_count
+        self.dropout = dropout
+        self.register_buffer("graph", torch.from_numpy(adjacency(skeleton, graph_distances)), persistent=False)
+        self.input_norm = nn.BatchNorm1d(joints * in_channels)
+        first = Block((in_channels, hidden_channels), 1, joints, residual=False)
+        rest = [
+            Block((inputs, outputs), stride, joints, residual=True)
+            for inputs, outputs, stride in block_widths(hidden_channels, hidden_dim)
+        ]
+        self.blocks = nn.ModuleList([first, *rest])
+
+    def forward(self, x: Tensor, dropout_seed: int | None = None) -> Tensor:
+        """Embed clips.
+
+        Args:
+            x: (N, M, C, T, V).
+            dropout_seed: fixes the dropout masks of this call; needed in training mode unless dropout is 0.
+
+        Returns:
+            (N, hidden_dim): the mean over frames and joints, then over bodies, absent ones counted.
+        """
+        clips, bodies, channels, frames, joints = x.shape
+        generator = None
+        if self.training and self.dropout > 0:
+            if dropout_seed is None:
+                raise ValueError("training with dropout needs a dropout_seed")
+            generator = torch.Generator(x.device).manual_seed(dropout_seed)
+        x = x.reshape(clips * bodies, channels, frames, joints)
+        x = x.permute(0, 3, 1, 2).reshape(clips * bodies, joints * channels, frames)
+        x = self.input_norm(x).view(clips * bodies, joints, channels, frames).permute(0, 2, 3, 1).contiguous()
+        for index, block in enumerate(self.blocks):
+            assert isinstance(block, Block)
+            mask = None
+            if generator is not None and index > 0:
+                mask = dropout_mask(block.output_shape(x), self.dropout, generator)
+            x = block(x, self.graph, mask)
+        return x.mean(dim=(2, 3)).view(clips, bodies, -1).mean(dim=1)
+
+
+def dropout_mask(shape: tuple[int, ...], probability: float, generator: torch.Generator) -> Tensor:
+    """Float mask of `shape` on the generator's device: 0 with `probability`, else 1 / (1 - probability).
+
+    A few random bits decide each value; a probability that is no multiple of 1/65536 is taken to the nearest one.
+    """
+    count = math.prod(shape)
+    bits = torch.empty(-(-count // 4), dtype=torch.int64, device=generator.device)
+    bits.random_(-(2**63), None, generator=generator)
+    dropped = round(probability * 65536)
+    kept = bits.view(torch.int16)[:count].view(shape) >= dropped - 32768
+    return kept * (65536 / (65536 - dropped))
