@@ -1,0 +1,1 @@
+"""From the figures of the evaluations to the long table, the tables, the figures and the report."""

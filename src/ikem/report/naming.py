@@ -1,0 +1,142 @@
+"""How a report calls what the results hold, in which order, and what it is called in published tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ikem.report.results import MODALITIES, clean
+from ikem.settings import Config, CrosSCLR, Evaluation, Finetune, Knn, Linear, Random, SkeletonCLR, Supervised
+
+
+@dataclass(frozen=True)
+class Naming:
+    """Titles and order of the entries of a config. What is not named goes by its entry, after what is.
+
+    Attributes:
+        methods, datasets, evaluations: title of each entry, in the order of the tables.
+        protocols: protocols of each dataset, in the order of the tables.
+        classes: class names of each dataset.
+        unranked: methods that are not pretrained (floor and ceiling): never the best of a column.
+        published_as: name of a method in published_results.csv.
+        published_datasets: name of a dataset there, or null where nothing is published (made recordings).
+        published_evaluations: name of an evaluation there.
+        fractions: share of the training labels that an evaluation uses, 0 to 1.
+    """
+
+    methods: Mapping[str, str] = field(default_factory=dict)
+    datasets: Mapping[str, str] = field(default_factory=dict)
+    evaluations: Mapping[str, str] = field(default_factory=dict)
+    protocols: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unranked: frozenset[str] = frozenset(("random", "supervised"))
+    published_as: Mapping[str, str] = field(default_factory=dict)
+    published_datasets: Mapping[str, str | None] = field(default_factory=dict)
+    published_evaluations: Mapping[str, str] = field(default_factory=dict)
+    fractions: Mapping[str, float] = field(default_factory=dict)
+
+    def method(self, entry: str) -> str:
+        """Title of a method."""
+        return clean(self.methods.get(entry, entry))
+
+    def evaluation(self, entry: str) -> str:
+        """Title of an evaluation."""
+        return clean(self.evaluations.get(entry, entry))
+
+    def split(self, dataset: str, protocol: str) -> str:
+        """Title of a protocol of a dataset."""
+        return clean(f"{self.datasets.get(dataset, dataset)} {protocol}")
+
+    def ordered_methods(self, entries: Iterable[str]) -> list[str]:
+        """The different entries in the order of the tables."""
+        return _ordered(entries, self.methods)
+
+    def ordered_evaluations(self, entries: Iterable[str]) -> list[str]:
+        """The different entries in the order of the tables."""
+        return _ordered(entries, self.evaluations)
+
+    def ordered_splits(self, splits: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The different (dataset, protocol) pairs in the order of the tables."""
+        datasets = list(self.datasets)
+
+        def order(split: tuple[str, str]) -> tuple[int, str, int, str]:
+            dataset, protocol = split
+            return _place(dataset, datasets), dataset, _place(protocol, self.protocols.get(dataset, ())), protocol
+
+        return sorted(set(splits), key=order)
+
+    def published_dataset(self, entry: str) -> str | None:
+        """Name of a dataset in published_results.csv; null: it is not there."""
+        return self.published_datasets.get(entry, entry)
+
+    def published_evaluation(self, entry: str) -> str:
+        """Name of an evaluation in published_results.csv: `semi-10` is `semi-10%` there."""
+        return self.published_evaluations.get(entry) or re.sub(r"^(semi-[0-9.]+)$", r"\1%", entry)
+
+    def fraction(self, entry: str) -> float | None:
+        """Share of the training labels that an evaluation uses (0 to 1), or null if it is none that fine-tunes."""
+        if entry in self.fractions:
+            return self.fractions[entry]
+        found = re.fullmatch(r"semi-([0-9]+(?:\.[0-9]+)?)", entry)
+        return 1.0 if entry == "finetune" else float(found[1]) / 100 if found else None
+
+
+def naming_of(config: Config) -> Naming:
+    """The naming that follows from a config. Made recordings and changed kinds have no published values."""
+    evaluations = config.evaluations.items()
+    return Naming(
+        methods={name: method.title or name for name, method in config.methods.items()},
+        datasets={name: dataset.title for name, dataset in config.datasets.items()},
+        evaluations={name: _evaluation_title(evaluation) for name, evaluation in evaluations},
+        protocols={name: tuple(dataset.protocols) for name, dataset in config.datasets.items()},
+        classes={name: dataset.class_names for name, dataset in config.datasets.items() if dataset.class_names},
+        unranked=frozenset(name for name, method in config.methods.items() if isinstance(method, Random | Supervised)),
+        published_as={
+            name: "SkeletonCLR" if isinstance(method, SkeletonCLR) else "CrosSCLR"
+            for name, method in config.methods.items()
+            if isinstance(method, SkeletonCLR | CrosSCLR)
+        },
+        published_datasets={name: None for name, dataset in config.datasets.items() if dataset.synthetic},
+        published_evaluations={name: _published_evaluation(evaluation) for name, evaluation in evaluations},
+        fractions={
+            name: 1.0 if isinstance(evaluation, Finetune) else evaluation.fraction
+            for name, evaluation in evaluations
+            if not isinstance(evaluation, Linear | Knn)
+        },
+    )
+
+
+def streams_title(streams: str) -> str:
+    """Streams as a table shows them: all six by their number, since their names would fill the table."""
+    if streams == "+".join(MODALITIES):
+        return f"all {len(MODALITIES)} modalities"
+    return clean(streams.replace("_", " ")) or "–"
+
+
+def _evaluation_title(evaluation: Evaluation) -> str:
+    if isinstance(evaluation, Linear):
+        return "Linear evaluation"
+    if isinstance(evaluation, Knn):
+        return f"Nearest neighbours (cosine, k = {evaluation.k})"
+    if isinstance(evaluation, Finetune):
+        return "Fine-tuning, all labels"
+    how = "drawn in each class" if evaluation.sampling == "per-class" else "drawn uniformly"
+    return f"Semi-supervised, {100 * evaluation.fraction:g} % of the labels, {how}"
+
+
+def _published_evaluation(evaluation: Evaluation) -> str:
+    if isinstance(evaluation, Knn):
+        return f"knn-{evaluation.k}"
+    if isinstance(evaluation, Linear | Finetune):
+        return evaluation.kind
+    return f"semi-{100 * evaluation.fraction:g}%"
+
+
+def _ordered(entries: Iterable[str], order: Iterable[str]) -> list[str]:
+    known = list(order)
+    return sorted(set(entries), key=lambda entry: (_place(entry, known), entry))
+
+
+def _place(entry: str, known: list[str] | tuple[str, ...]) -> int:
+    return known.index(entry) if entry in known else len(known)

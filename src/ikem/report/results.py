@@ -1,0 +1,278 @@
+"""The long table: one row for each figure set that an evaluation ends with.
+
+An evaluation job writes `{"rows": [...]}`; the gathering writes all of them, and what is missing with its reason, to
+`results.csv`. Tables, figures and the report are made from that file alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, get_args
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ikem.errors import InputError
+from ikem.files import read_json, write_text
+from ikem.settings import ModalityName
+
+MODALITIES: tuple[str, ...] = get_args(ModalityName)
+"""The modalities in the order in which every table shows them."""
+
+COLUMNS = (
+    "dataset",
+    "protocol",
+    "method",
+    "streams",
+    "evaluation",
+    "seed",
+    "draw",
+    "top1",
+    "top5",
+    "mean_class",
+    "best_top1",
+    "best_epoch",
+    "train_clips",
+    "test_clips",
+    "classes",
+    "complete",
+    "note",
+)
+"""Columns of results.csv."""
+
+_PLACES = 4
+"""Decimals of a percentage in results.csv."""
+_TEXT = ("dataset", "protocol", "method", "streams", "evaluation")
+_WHOLE = ("seed", "draw", "best_epoch", "train_clips", "test_clips", "classes")
+_PERCENT = ("top1", "top5", "mean_class", "best_top1")
+
+Confusion = np.ndarray[tuple[int, int], np.dtype[np.int64]]
+"""(K, K) counts of clips: rows are true classes, columns predicted ones."""
+
+
+class Row(BaseModel):
+    """The figures of one evaluation of one method on one split: one row of the long table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+    dataset: str = Field(min_length=1)
+    """Entry of the dataset in the config."""
+    protocol: str = Field(min_length=1)
+    """Entry of the protocol (split)."""
+    method: str = Field(min_length=1)
+    """Entry of the method."""
+    streams: str
+    """One modality, or those that are fused, joined by '+' in the order of `MODALITIES`."""
+    evaluation: str = Field(min_length=1)
+    """Entry of the evaluation."""
+    seed: int
+    """Seed of the run."""
+    draw: int | None = None
+    """Draw of the labelled clips; only semi-supervised evaluations have one."""
+    top1: float = Field(ge=0, le=100, allow_inf_nan=False)
+    """Test clips whose highest score is their class, percent; after the last epoch."""
+    top5: float = Field(ge=0, le=100, allow_inf_nan=False)
+    """Test clips whose class is among the five highest scores, percent."""
+    mean_class: float = Field(ge=0, le=100, allow_inf_nan=False)
+    """Mean of the accuracies of the classes, percent."""
+    best_top1: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
+    """Top-1 of the epoch that is best on the test clips, percent. Never the headline: it was chosen with the test labels."""
+    best_epoch: int | None = Field(None, ge=0)
+    """That epoch."""
+    train_clips: int = Field(ge=0)
+    """Clips with labels that the evaluation trained on."""
+    test_clips: int = Field(ge=1)
+    """Clips tested."""
+    classes: int = Field(ge=1)
+    """Number of classes K."""
+    complete: bool
+    """False: the data are not the published number of clips."""
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        parts = self.streams.split("+")
+        if parts != [modality for modality in MODALITIES if modality in parts]:
+            raise ValueError(
+                f"streams {self.streams!r} is not some of {', '.join(MODALITIES)} joined by '+' in this order"
+            )
+        if self.top5 < self.top1 - 1e-6:
+            raise ValueError(f"top5 ({self.top5}) is less than top1 ({self.top1})")
+        return self
+
+
+@dataclass(frozen=True, order=True)
+class Missing:
+    """A cell without figures: its run failed, or has not been made.
+
+    Attributes:
+        dataset, protocol, method, evaluation: entries of the config.
+        seed: seed of the run.
+        reason: why, in one clause that a reader of the tables understands.
+    """
+
+    dataset: str
+    protocol: str
+    method: str
+    evaluation: str
+    seed: int
+    reason: str
+
+
+def read_rows(path: str | Path) -> list[Row]:
+    """Rows of the JSON file of one evaluation.
+
+    Raises:
+        InputError: the file is missing, is not JSON, or a row is not what `Row` says.
+    """
+    content = read_json(path)
+    mend = "Delete it and run the evaluation again"
+    if not isinstance(content, dict) or set(content) != {"rows"} or not isinstance(content["rows"], list):
+        raise InputError('does not hold {"rows": [...]} alone', where=str(path), mend=mend)
+    rows: list[Row] = []
+    for number, item in enumerate(content["rows"]):
+        try:
+            rows.append(Row.model_validate(item))
+        except ValidationError as error:
+            raise InputError(f"row {number}: {_first(error)}", where=str(path), mend=mend) from error
+    _require_different(rows, str(path))
+    return rows
+
+
+def write_results(rows: Iterable[Row], missing: Iterable[Missing], path: str | Path) -> None:
+    """Write the long table. The same rows give the same bytes, in whatever order they come.
+
+    Percentages have four decimals. A missing cell is a row without figures whose `note` says why.
+
+    Raises:
+        InputError: two rows stand for the same cell.
+    """
+    found = sorted(rows, key=_row_order)
+    _require_different(found, str(path))
+    lines = [(_row_order(row), _row_line(row)) for row in found]
+    for cell in sorted(set(missing)):
+        line = {column: str(getattr(cell, column, "")) for column in COLUMNS}
+        order = (cell.dataset, cell.protocol, cell.evaluation, cell.method, (9, ()), cell.seed, -1)
+        lines.append((order, line | {"note": clean(cell.reason) or "no reason was given"}))
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(line for _, line in sorted(lines, key=lambda pair: pair[0]))
+    write_text(path, stream.getvalue())
+
+
+def read_results(path: str | Path) -> tuple[list[Row], list[Missing]]:
+    """Rows and missing cells of a long table.
+
+    Raises:
+        InputError: the file cannot be read, or a line is not one that `write_results` writes.
+    """
+    mend = "Make it anew from the evaluations; it needs no training"
+    rows: list[Row] = []
+    missing: list[Missing] = []
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            if tuple(reader.fieldnames or ()) != COLUMNS:
+                raise InputError(f"columns must be {', '.join(COLUMNS)}", where=str(path), mend=mend)
+            for line in reader:
+                try:
+                    if line["note"]:
+                        missing.append(Missing(**{key: line[key] for key in _TEXT if key != "streams"},
+                                               seed=int(line["seed"]), reason=line["note"]))  # fmt: skip
+                    else:
+                        rows.append(Row.model_validate(_values(line)))
+                except (ValueError, TypeError, KeyError) as error:
+                    fault = _first(error) if isinstance(error, ValidationError) else str(error)
+                    raise InputError(f"line {reader.line_num}: {fault}", where=str(path), mend=mend) from error
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=str(path), mend=mend) from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"is not a CSV file ({error})", where=str(path), mend=mend) from error
+    _require_different(rows, str(path))
+    return rows, missing
+
+
+def read_confusion(path: str | Path, streams: str | None = None) -> Confusion:
+    """Confusion matrix of an evaluation, summed over its draws.
+
+    Args:
+        path: `.npz` file with an array for each `<streams>` or `<streams>.draw<d>`.
+        streams: which; by default those with the most modalities.
+
+    Raises:
+        InputError: the file cannot be read or holds no such matrix.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            matrices = {name: np.asarray(archive[name]) for name in archive.files}
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise InputError(f"is not an .npz file of arrays ({error})", where=str(path)) from error
+    wanted = streams or max((name.split(".")[0] for name in matrices), key=lambda name: name.count("+"), default="")
+    chosen = [matrix for name, matrix in sorted(matrices.items()) if name.split(".")[0] == wanted]
+    if not chosen:
+        raise InputError(f"holds no matrix of {wanted or 'any stream'!r}", where=str(path))
+    for matrix in chosen:
+        square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] and matrix.shape == chosen[0].shape
+        if not square or not np.issubdtype(matrix.dtype, np.integer) or (matrix < 0).any():
+            raise InputError(f"matrix of {wanted!r} is not (K, K) counts", where=str(path))
+    total: Confusion = np.sum(chosen, axis=0, dtype=np.int64)
+    return total
+
+
+def clean(text: str) -> str:
+    """`text` in one line, without characters that steer a terminal."""
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
+
+
+def streams_order(streams: str) -> tuple[int, tuple[int, ...]]:
+    """Sort key: single modalities in the order of `MODALITIES`, then fusions by their number of modalities."""
+    parts = [part for part in streams.split("+") if part]
+    known = {modality: number for number, modality in enumerate(MODALITIES)}
+    return len(parts), tuple(known.get(part, len(known)) for part in parts)
+
+
+def _row_order(row: Row) -> tuple[Any, ...]:
+    draw = -1 if row.draw is None else row.draw
+    return row.dataset, row.protocol, row.evaluation, row.method, streams_order(row.streams), row.seed, draw
+
+
+def _row_line(row: Row) -> dict[str, str]:
+    line = {"note": ""}
+    for name, value in row.model_dump().items():
+        if value is None:
+            line[name] = ""
+        elif isinstance(value, bool):
+            line[name] = "true" if value else "false"
+        else:
+            line[name] = f"{value:.{_PLACES}f}" if name in _PERCENT else str(value)
+    return line
+
+
+def _values(line: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {name: line[name] for name in _TEXT}
+    values |= {name: int(line[name]) if line[name] else None for name in _WHOLE}
+    values |= {name: float(line[name]) if line[name] else None for name in _PERCENT}
+    return values | {"complete": {"true": True, "false": False}.get(line["complete"])}
+
+
+def _first(error: ValidationError) -> str:
+    fault = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in fault["loc"])
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{key}: {message} (here {fault['input']!r})" if key else message
+
+
+def _require_different(rows: Iterable[Row], where: str) -> None:
+    seen: set[tuple[Any, ...]] = set()
+    for row in rows:
+        key = _row_order(row)
+        if key in seen:
+            draw = "" if row.draw is None else f", draw {row.draw}"
+            cell = f"{row.dataset} {row.protocol} {row.method} {row.streams} {row.evaluation}, seed {row.seed}{draw}"
+            raise InputError(f"given twice: {cell}", where=where)
+        seen.add(key)

@@ -1,0 +1,133 @@
+"""Mean and standard deviation of each cell over its seeds and draws."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ikem.report.results import Missing, Row, streams_order
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Which figures a mean is taken of."""
+
+    method: str
+    streams: str
+    dataset: str
+    protocol: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Mean and sample standard deviation (n - 1), percent; the deviation of a single run is null."""
+
+    mean: float
+    deviation: float | None
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Figure:
+        """Figure of one value or more."""
+        return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}" if self.deviation is None else f"{self.mean:.2f} ± {self.deviation:.2f}"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A cell of a table.
+
+    Attributes:
+        top1, top5, mean_class: figures, percent; null if no run is there.
+        best_top1: the same of the best test epochs, where every run has one.
+        values: top-1 of each run, percent, by seed and draw.
+        seeds, draws: numbers of different seeds and of draws (0: the evaluation draws nothing).
+        clips: different (train, test) numbers of clips.
+        classes: number of classes, 0 if no run is there.
+        complete: whether all runs saw the published number of clips.
+        reasons: why runs are missing, with the seed.
+    """
+
+    top1: Figure | None
+    top5: Figure | None
+    mean_class: Figure | None
+    best_top1: Figure | None
+    values: tuple[float, ...]
+    seeds: int
+    draws: int
+    clips: tuple[tuple[int, int], ...]
+    classes: int
+    complete: bool
+    reasons: tuple[str, ...]
+
+
+def summarise(rows: Iterable[Row], missing: Iterable[Missing], evaluation: str) -> dict[Cell, Summary]:
+    """Summaries of one evaluation.
+
+    What is missing is known by method, not by stream: its reason goes to each stream that the method has in any split,
+    or to one without a name (`streams` empty) if the method has no figures at all.
+    """
+    groups: dict[Cell, list[Row]] = {}
+    streams: dict[str, set[str]] = {}
+    for row in rows:
+        if row.evaluation == evaluation:
+            groups.setdefault(Cell(row.method, row.streams, row.dataset, row.protocol), []).append(row)
+            streams.setdefault(row.method, set()).add(row.streams)
+    reasons: dict[Cell, list[Missing]] = {}
+    for gap in missing:
+        if gap.evaluation == evaluation:
+            for stream in sorted(streams.get(gap.method, {""})):
+                reasons.setdefault(Cell(gap.method, stream, gap.dataset, gap.protocol), []).append(gap)
+    return {
+        cell: _summary(groups.get(cell, []), reasons.get(cell, [])) for cell in sorted({*groups, *reasons}, key=_order)
+    }
+
+
+def widest(cells: Iterable[Cell]) -> dict[str, str]:
+    """For each method the streams with the most modalities (among equals the first in order): its headline."""
+    streams: dict[str, set[str]] = {}
+    for cell in cells:
+        streams.setdefault(cell.method, set()).add(cell.streams)
+    chosen: dict[str, str] = {}
+    for method, names in streams.items():
+        most = max(streams_order(name)[0] for name in names)
+        chosen[method] = min((name for name in names if streams_order(name)[0] == most), key=streams_order)
+    return chosen
+
+
+def _order(cell: Cell) -> tuple[str, str, str, str]:
+    return cell.method, cell.streams, cell.dataset, cell.protocol
+
+
+def _summary(rows: Sequence[Row], gaps: Sequence[Missing]) -> Summary:
+    ordered = sorted(rows, key=lambda row: (row.seed, -1 if row.draw is None else row.draw))
+    best = [row.best_top1 for row in ordered if row.best_top1 is not None]
+    return Summary(
+        top1=_figure([row.top1 for row in ordered]),
+        top5=_figure([row.top5 for row in ordered]),
+        mean_class=_figure([row.mean_class for row in ordered]),
+        best_top1=_figure(best) if len(best) == len(ordered) else None,
+        values=tuple(row.top1 for row in ordered),
+        seeds=len({row.seed for row in ordered}),
+        draws=len({row.draw for row in ordered if row.draw is not None}),
+        clips=tuple(sorted({(row.train_clips, row.test_clips) for row in ordered})),
+        classes=max((row.classes for row in ordered), default=0),
+        complete=all(row.complete for row in ordered),
+        reasons=_reasons(gaps),
+    )
+
+
+def _figure(values: Sequence[float]) -> Figure | None:
+    return Figure.of(values) if values else None
+
+
+def _reasons(gaps: Sequence[Missing]) -> tuple[str, ...]:
+    seeds: dict[str, set[int]] = {}
+    for gap in gaps:
+        seeds.setdefault(gap.reason, set()).add(gap.seed)
+    return tuple(
+        f"seed{'s' if len(numbers) > 1 else ''} {', '.join(map(str, sorted(numbers)))}: {reason}"
+        for reason, numbers in sorted(seeds.items())
+    )
