@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ class Job:
         output: the file that the job ends with.
         digest: SHA-256 of the settings.
         device: the device the job computes on, in words.
-        extra: more keys for run.json.
+        others: files that the job writes beside its output.
     """
 
     def __init__(self, settings: Mapping[str, Any], output: Path, inputs: Mapping[str, Path]) -> None:
@@ -47,7 +47,7 @@ class Job:
         self.output = output
         self.digest = digest_of(self.settings)
         self.device = "cpu"
-        self.extra: dict[str, Any] = {}
+        self.others: list[Path] = []
         self.inputs = {name: _check_input(name, path, self.settings) for name, path in inputs.items()}
         self._asked_to_leave: str | None = None
 
@@ -105,7 +105,6 @@ def running(
     output: Path,
     inputs: Mapping[str, Path],
     log: Path | None = None,
-    others: Sequence[Path] = (),
 ) -> Iterator[Job]:
     """Run a job in the block; when it ends well, write `run.json` beside the output.
 
@@ -114,7 +113,6 @@ def running(
         output: the file that the job ends with; the block writes it (atomically).
         inputs: what it reads, by name.
         log: file for the log, beside standard error.
-        others: further files that the block writes.
 
     Raises:
         InputError: an input is missing or was made under other settings, or another process runs this job.
@@ -136,7 +134,7 @@ def running(
                     "digest": job.digest,
                     "seed": job.settings.get("seed"),
                     "inputs": job.inputs,
-                    "outputs": {path.name: digest_file(path) for path in (output, *others)},
+                    "outputs": {path.name: digest_file(path) for path in (output, *job.others)},
                     "device": job.device,
                     "versions": versions(),
                     "commit": commit(),
@@ -144,7 +142,6 @@ def running(
                     "started": started.isoformat(timespec="seconds"),
                     "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
                     "seconds": round(finished, 3),
-                    **job.extra,
                 },
             )
             for path in output.parent.glob(f".{glob.escape(output.name)}.*checkpoint"):

@@ -270,7 +270,7 @@ def _tuned(config: Config, keys: Keys) -> Description:
     names, label_inputs = _labels(config, keys)
     settings, inputs = _encoders(config, _only(keys, "dataset", "protocol", "seed", "method"))
     names["row"] |= {"evaluation": keys["evaluation"], "draw": int(keys["draw"]) if isinstance(evaluation, Semi) else None}
-    settings |= names | {"schedule": evaluation.schedule.model_dump(), "augment": evaluation.augment}
+    settings |= names | {"seed": int(keys["seed"]), "schedule": evaluation.schedule.model_dump(), "augment": evaluation.augment}
     if isinstance(evaluation, Semi):
         fraction = f"{evaluation.fraction:g}"
         place = _only(keys, "dataset", "protocol", "draw")

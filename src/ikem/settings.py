@@ -229,6 +229,12 @@ class IKEM(_Exchange):
     implicit: bool = True
     """Exchange by the second head and the joint queue of all modalities."""
 
+    @model_validator(mode="after")
+    def _some(self) -> IKEM:
+        if not (self.explicit or self.implicit):
+            raise ValueError("explicit or implicit must be true: without both nothing is exchanged")
+        return self
+
 
 class Student(_Method):
     """Relational distillation of a teacher's modalities into fewer encoders."""

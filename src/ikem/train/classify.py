@@ -17,6 +17,7 @@ from ikem.models.initialise import initialise
 from ikem.models.stgcn import STGCN
 from ikem.settings import Encoder
 from ikem.skeleton import Skeleton, load_skeleton
+from ikem.train.checkpoint import save_tensors
 from ikem.train.clips import Batch, Clips, Views, training_clips
 from ikem.train.loop import finish, train
 from ikem.train.pretrain import device_name
@@ -112,3 +113,15 @@ def supervise(job: Job, position: Path, split: Path, device: str = "auto", check
             checkpoint_minutes=checkpoint_minutes,
         )
         finish(job, trainer, history)
+
+
+def draw_untrained(job: Job) -> None:
+    """Run a `random` job: a state with an untrained encoder for each modality."""
+    settings = job.settings
+    encoder, skeleton = Encoder(**settings["encoder"]), load_skeleton(settings["skeleton"])
+    tensors: dict[str, Tensor] = {}
+    for modality in settings["modalities"]:
+        drawn = build_encoder(encoder, skeleton)
+        initialise(drawn, seed_for(settings["seed"], "untrained", modality), settings["initialisation"])
+        tensors |= {f"query.{modality}.encoder.{name}": value for name, value in drawn.state_dict().items()}
+    save_tensors(job.output, tensors, {"digest": job.digest})

@@ -1,0 +1,5 @@
+"""`python -m ikem`."""
+
+from ikem.cli import main
+
+main()

@@ -1,0 +1,113 @@
+"""The commands: `python -m ikem COMMAND --help`. A command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ikem.errors import InputError, Interrupted
+
+app = typer.Typer(
+    help="IKEM-Bench: a reproducible benchmark of self-supervised skeleton action recognition.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+ConfigFiles = Annotated[list[Path], typer.Argument(help="Config files, each laid over those before it.")]
+
+_TRY_AGAIN = 75
+"""Exit status of a job that a signal asked to leave: the same command goes on from where it was."""
+
+
+@app.command()
+def job(
+    settings: Annotated[str, typer.Option(help="All that shapes the result, as JSON; `kind` says which job it is.")],
+    output: Annotated[Path, typer.Option(help="File that the job ends with.")],
+    inputs: Annotated[list[str], typer.Option("--input", help="Input as NAME=PATH; repeat for each.")] = [],  # noqa: B006
+    log: Annotated[Path | None, typer.Option(help="File for the log, beside standard error.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    checkpoint_minutes: Annotated[float, typer.Option(help="Minutes between checkpoints.")] = 5.0,
+    processes: Annotated[int, typer.Option(help="Processes that read archives.")] = 1,
+    data: Annotated[Path, typer.Option(help="Folder of the raw files.")] = Path("data"),
+) -> None:
+    """Run one job of the workflow (each rule calls this; `snakemake -np` prints the calls)."""
+    from ikem.jobs import Options, run_job
+
+    named = dict(item.split("=", 1) for item in inputs)
+    paths = {name: Path(path) for name, path in named.items()}
+    run_job(json.loads(settings), paths, output, Options(device, checkpoint_minutes, processes, data), log)
+
+
+@app.command()
+def run(config: ConfigFiles) -> None:
+    """Run a whole config in this process, one job after another, without Snakemake; what is done already is kept."""
+    from ikem.config import load_config
+    from ikem.runner import run_all
+
+    run_all(load_config(*config))
+
+
+@app.command()
+def status(config: ConfigFiles) -> None:
+    """Show every job of a config: done, running, failed, stale, missing."""
+    from ikem.config import load_config
+    from ikem.status import show_status
+
+    show_status(load_config(*config))
+
+
+@app.command()
+def gather(
+    plan: Annotated[Path, typer.Argument(help="plan.json of the results folder.")],
+    folder: Annotated[Path, typer.Argument(help="Folder for results.csv, tables, figures and the report.")],
+    partial: Annotated[bool, typer.Option(help="Leave cells empty whose result is missing, instead of stopping.")] = False,
+) -> None:
+    """Gather all results into results.csv, tables, figures and a report; refuse results of other settings."""
+    from ikem.gather import gather_results
+
+    gather_results(plan, folder, partial)
+
+
+@app.command()
+def show(folder: Annotated[Path, typer.Argument(help="Folder with results.csv.")] = Path("results/tables")) -> None:
+    """Print the main table and where everything lies."""
+    from ikem.gather import show_results
+
+    show_results(folder)
+
+
+@app.command()
+def verify(folder: Annotated[Path, typer.Argument(help="Folder of reference vectors.")]) -> None:
+    """Compare every array of a folder of reference vectors with what the benchmark computes."""
+    from ikem.verify import verify as verify_folder
+
+    if not verify_folder(folder):
+        raise typer.Exit(1)
+
+
+@app.command()
+def schema() -> None:
+    """Print the schema of a config (JSON Schema): every key, its default, its meaning."""
+    from ikem.settings import Config
+
+    print(json.dumps(Config.model_json_schema(), indent=2))
+
+
+def main() -> None:
+    """Run the command line; what a user can mend is told in words, without a traceback."""
+    try:
+        app(standalone_mode=True)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Interrupted:
+        sys.exit(_TRY_AGAIN)
+
+
+if __name__ == "__main__":
+    main()
