@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
 @torch.no_grad()
@@ -27,3 +31,61 @@ def enqueue(queue: Tensor, pointer: int, keys: Tensor) -> int:
     queue[..., pointer : pointer + before_end] = columns[..., :before_end]
     queue[..., : count - before_end] = columns[..., before_end:]
     return end
+
+
+class Queues(nn.Module):
+    """Queues that are filled together: a buffer each by name, and all of them as one tensor `stacked` (A, D, K).
+
+    The buffers are views of the stack, so what is written to one is in the other. Its state is the queues by their
+    names, and `pointer`. They start as random unit columns.
+
+    Args:
+        names: A names.
+        feature_dim: D.
+        size: K.
+        seeds: one for each name.
+    """
+
+    pointer: Tensor
+
+    def __init__(self, names: Sequence[str], feature_dim: int, size: int, seeds: Sequence[int]) -> None:
+        super().__init__()
+        queues = {}
+        for name, seed in zip(names, seeds, strict=True):
+            generator = torch.Generator().manual_seed(seed)
+            queues[name] = F.normalize(torch.randn(feature_dim, size, generator=generator), dim=0)
+        self._link(queues)
+        self.register_buffer("pointer", torch.tensor(0))
+        self._column = 0  # the same, where reading it waits for no device
+        self._pending: Tensor | None = None
+
+    def put(self, keys: Tensor) -> None:
+        """Remember `keys` (A, B, D) until `settle`: the backward pass still needs what the queues hold."""
+        self.settle()
+        self._pending = keys.detach()
+
+    def settle(self) -> None:
+        """Write the keys that were put. Saving the state does so, too."""
+        if self._pending is not None:
+            self._column = enqueue(self.stacked, self._column, self._pending)
+            self.pointer.fill_(self._column)
+            self._pending = None
+
+    def _link(self, queues: Mapping[str, Tensor]) -> None:
+        self.stacked = torch.stack(list(queues.values()))
+        for name, queue in zip(list(queues), self.stacked, strict=True):
+            self.register_buffer(name, queue)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Queues:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._link({name: buffer for name, buffer in self.named_buffers() if name != "pointer"})
+        return self
+
+    def _save_to_state_dict(self, *arguments: Any) -> None:
+        self.settle()
+        super()._save_to_state_dict(*arguments)
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        self._pending = None
+        super()._load_from_state_dict(*arguments)
+        self._column = int(self.pointer)

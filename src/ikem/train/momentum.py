@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ikem.contrast.exchange import implicit_losses, mined_losses
 from ikem.contrast.infonce import info_nce
-from ikem.contrast.queue import enqueue
+from ikem.contrast.queue import Queues
 from ikem.models.graph import Distances
 from ikem.models.heads import exchange_head, projection_head
 from ikem.models.initialise import Initialisation, initialise
@@ -60,38 +60,10 @@ def unit(x: Tensor) -> Tensor:
     return F.normalize(x.float() if x.dtype in (torch.float16, torch.bfloat16) else x, dim=-1)
 
 
-def random_queue(feature_dim: int, size: int, seed: int) -> Tensor:
-    """(feature_dim, size): random unit columns."""
-    generator = torch.Generator().manual_seed(seed)
-    return F.normalize(torch.randn(feature_dim, size, generator=generator), dim=0)
-
-
-class Queues(nn.Module):
-    """A queue for each of several names: a buffer each by name, and all of them as one tensor `stacked` (A, D, K).
-
-    The buffers are views of the stack, so what is written to one is in the other.
-    """
-
-    def __init__(self, names: Sequence[str], feature_dim: int, size: int, seed: int) -> None:
-        super().__init__()
-        queues = [random_queue(feature_dim, size, seed_for(seed, "queue", name)) for name in names]
-        self._link(dict(zip(names, queues, strict=True)))
-
-    def _link(self, queues: Mapping[str, Tensor]) -> None:
-        self.stacked = torch.stack(list(queues.values()))
-        for name, queue in zip(list(queues), self.stacked, strict=True):
-            self.register_buffer(name, queue)
-
-    def _apply(self, fn: Any, recurse: bool = True) -> Queues:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self._link(dict(self.named_buffers()))
-        return self
-
-
 class MomentumContrast(nn.Module):
     """Query encoders, the key encoders that follow them, the exchange heads, and a queue of keys for each modality.
 
-    A state holds, for each modality m, `query.m.*`, `key.m.*`, `queue.m` (D, K), and the common `queue_pointer`; with
+    A state holds, for each modality m, `query.m.*`, `key.m.*`, `queue.m` (D, K), and the common `queue.pointer`; with
     several modalities also `exchange_head.m.*`. What is drawn for a modality depends on the seed and the modality only
     (an exchange head also on how many there are), so states of single modalities load by name into one of several.
 
@@ -138,11 +110,8 @@ class MomentumContrast(nn.Module):
                     self.exchange_head[name], seed_for(seed, "exchange", name, len(self.modalities)), initialisation
                 )
         self.key.requires_grad_(False)
-        self.queue = Queues(modalities, settings.feature_dim, queue_size, seed)
-        self.queue_pointer: Tensor
-        self.register_buffer("queue_pointer", torch.tensor(0))
-        self._pointer = 0  # the same, where reading it waits for no device
-        self._pending: Tensor | None = None
+        seeds = [seed_for(seed, "queue", name) for name in self.modalities]
+        self.queue = Queues(self.modalities, settings.feature_dim, queue_size, seeds)
 
     def optimiser(self, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
         """SGD on queries and exchange heads; a parameter without a gradient is neither moved nor decayed."""
@@ -175,7 +144,7 @@ class MomentumContrast(nn.Module):
         Returns:
             the loss of each modality; their sum is to be minimised.
         """
-        self._take_keys()
+        self.queue.settle()
         names = self.modalities
         exchange = stage == "exchange"
         if exchange and (len(names) < 2 or not (explicit or implicit)):
@@ -197,7 +166,7 @@ class MomentumContrast(nn.Module):
         else:
             each = zip(queries, keys, self.queue.stacked, strict=True)
             losses = torch.stack([info_nce(*parts, self.temperature) for parts in each])
-        self._pending = keys
+        self.queue.put(keys)
         return dict(zip(names, losses.unbind(), strict=True))
 
     @torch.no_grad()
@@ -209,19 +178,3 @@ class MomentumContrast(nn.Module):
                 queries: list[Tensor] = list(self.query[name].parameters())
                 torch._foreach_mul_(keys, self.key_momentum)
                 torch._foreach_add_(keys, queries, alpha=1.0 - self.key_momentum)
-
-    def _take_keys(self) -> None:
-        """Put the last step's keys into the queues, which its backward pass may have needed as they were till now."""
-        if self._pending is not None:
-            self._pointer = enqueue(self.queue.stacked, self._pointer, self._pending)
-            self.queue_pointer.fill_(self._pointer)
-            self._pending = None
-
-    def _save_to_state_dict(self, *arguments: Any) -> None:
-        self._take_keys()
-        super()._save_to_state_dict(*arguments)
-
-    def _load_from_state_dict(self, *arguments: Any) -> None:
-        self._pending = None
-        super()._load_from_state_dict(*arguments)
-        self._pointer = int(self.queue_pointer)
