@@ -66,11 +66,14 @@ def gather(
     plan: Annotated[Path, typer.Argument(help="plan.json of the results folder.")],
     folder: Annotated[Path, typer.Argument(help="Folder for results.csv, tables, figures and the report.")],
     partial: Annotated[bool, typer.Option(help="Leave cells empty whose result is missing, instead of stopping.")] = False,
+    log: Annotated[Path | None, typer.Option(help="File for the log, beside standard error.")] = None,
 ) -> None:
     """Gather all results into results.csv, tables, figures and a report; refuse results of other settings."""
     from ikem.gather import gather_results
+    from ikem.job import logging_to
 
-    gather_results(plan, folder, partial)
+    with logging_to(log):
+        gather_results(plan, folder, partial)
 
 
 @app.command()

@@ -119,7 +119,7 @@ def running(
         Interrupted: SIGTERM or SIGUSR1 came; what had to be saved was.
     """
     title = f"{settings.get('kind', output.name)} {output.parent}"
-    with _logging(log), _locked(output):
+    with logging_to(log), _locked(output):
         job = Job(settings, output, inputs)
         started, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
         previous = {number: signal.signal(number, job._on_signal) for number in (signal.SIGTERM, signal.SIGUSR1)}
@@ -153,7 +153,8 @@ def running(
 
 
 @contextlib.contextmanager
-def _logging(log: Path | None) -> Iterator[None]:
+def logging_to(log: Path | None) -> Iterator[None]:
+    """Log to standard error, and to a file if one is given; what ends the block with an error is logged."""
     formatter = logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S")
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if log is not None:

@@ -325,12 +325,14 @@ class Job:
     Attributes:
         name: kind and wildcards.
         output: the file that the job ends with.
+        log: its log.
         settings: everything that shapes the result, ready for JSON; `upstream` has the digests of the jobs it builds on.
         inputs: the jobs it builds on, by the name under which the rule knows them.
     """
 
     name: JobName
     output: Path
+    log: Path
     settings: dict[str, Any]
     inputs: dict[str, Job]
 
@@ -366,6 +368,10 @@ class Plan:
         """Path pattern of the output of a kind, with its wildcards in braces."""
         return f"{self.config.results}/{KINDS[kind].output}"
 
+    def log_pattern(self, kind: str) -> str:
+        """Path pattern of the log of a kind."""
+        return f"{self.config.results}/logs/{KINDS[kind].output}.log"
+
     def job(self, kind: str, keys: Mapping[str, str]) -> Job:
         """The job of a kind for given wildcards; equal arguments give the same object."""
         return self._job(_name(kind, keys))
@@ -376,7 +382,8 @@ class Plan:
             jobs = {key: self._job(value) for key, value in inputs.items()}
             upstream = {key: job.digest for key, job in sorted(jobs.items())}
             output = Path(self.pattern(name.kind).format(**dict(name.keys)))
-            self._jobs[name] = Job(name, output, {"kind": name.kind, **settings, "upstream": upstream}, jobs)
+            log = Path(self.log_pattern(name.kind).format(**dict(name.keys)))
+            self._jobs[name] = Job(name, output, log, {"kind": name.kind, **settings, "upstream": upstream}, jobs)
         return self._jobs[name]
 
     def settings(self, kind: str, keys: Mapping[str, str]) -> str:

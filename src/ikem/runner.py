@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from ikem.gather import fault_of, gather_results, log_path, plan_of
+from ikem.check import fault_of
+from ikem.gather import gather_results
 from ikem.jobs import Options, run_job
+from ikem.plan_file import plan_of
 from ikem.settings import Config
 
 logger = logging.getLogger("ikem")
@@ -25,6 +27,6 @@ def run_all(config: Config, tables: bool = True) -> None:
     for job in plan.all_jobs():
         if fault_of(job) is not None:
             inputs = {name: part.output for name, part in job.inputs.items()}
-            run_job(job.settings, inputs, job.output, options, log_path(job))
+            run_job(job.settings, inputs, job.output, options, job.log)
     if tables:
         gather_results(Path(config.results) / "plan.json", Path(config.results) / "tables")

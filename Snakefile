@@ -1,0 +1,30 @@
+# IKEM-Bench: from raw skeletons to result tables.
+#
+#   snakemake --cores all                                        the demo (config/config.yaml)
+#   snakemake --cores all --configfile config/nwucla.yaml        another config
+#   snakemake --cores all --resources gpu=4                      at most four jobs on GPUs at a time
+#   snakemake --list                                             what else can be asked for
+from snakemake.utils import min_version
+
+min_version("9.25")
+
+if not workflow.configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+
+
+rule tables:
+    default_target: True
+    """Everything: the long table, a table for each evaluation, figures and a report."""
+    input:
+        results("tables/results.csv"),
+
+
+include: "rules/data.smk"
+include: "rules/pretrain.smk"
+include: "rules/distil.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
