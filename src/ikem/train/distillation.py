@@ -21,6 +21,13 @@ from ikem.train.randomness import seed_for
 _PUBLISHED_QUEUE = {"angular_velocity": "bone"}
 
 
+def mining_numbers(modalities: Sequence[str], kind: Literal["corrected", "published"]) -> list[int]:
+    """For each modality of the teacher the number of the queue that it mines in."""
+    slip = _PUBLISHED_QUEUE if kind == "published" else {}
+    number = {name: index for index, name in enumerate(modalities)}
+    return [number.get(slip.get(name, name), number[name]) for name in modalities]
+
+
 class RelationalDistillation(nn.Module):
     """A frozen teacher of A modalities, students that learn its relations, and queues of the teacher's features.
 
@@ -62,9 +69,7 @@ class RelationalDistillation(nn.Module):
         super().__init__()
         self.teacher_modalities, self.student_modalities = tuple(teacher_modalities), tuple(student_modalities)
         self.temperature, self.top_k, self.teacher_mode = temperature, top_k, teacher_mode
-        slip = _PUBLISHED_QUEUE if mining_queue == "published" else {}
-        place = {name: number for number, name in enumerate(self.teacher_modalities)}
-        self.mining = [place.get(slip.get(name, name), place[name]) for name in place]
+        self.mining = mining_numbers(self.teacher_modalities, mining_queue)
         features = teacher_settings.feature_dim
         count = len(self.teacher_modalities)
         self.teacher, self.student = nn.ModuleDict(), nn.ModuleDict()

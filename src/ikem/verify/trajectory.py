@@ -1,0 +1,98 @@
+"""trajectory.npz: optimiser steps of the whole model, first of stage 1, then of stage 2."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from ikem.errors import InputError
+from ikem.modalities import MODALITIES, generate_all
+from ikem.skeleton import load_skeleton
+from ikem.train.momentum import Branch, MomentumContrast
+from ikem.verify import judge, names
+from ikem.verify.judge import Array, Limit
+from ikem.verify.source import Source
+
+# The keys of these modalities go on following in stage 2.
+_FOLLOW = ("motion", "acceleration", "angular_velocity")
+
+# What no loss can show, or hardly: biases before a BatchNorm, and BatchNorm's own counts. They must be what the
+# published initialisation makes of them.
+_SILENT = ("graph.bias", "temporal.bias", "shortcut.bias", "running_mean", "running_var", "num_batches_tracked")
+
+
+def trajectory(source: Source) -> dict[str, tuple[Array, Limit]]:
+    """Start from the given state and take the steps; the settings are those that the file is known to hold."""
+    skeleton = load_skeleton("ntu25")
+    modalities = tuple(MODALITIES)
+    hidden, width = source["init.encoder_q.fc.0.weight"].shape[0], source["init.encoder_q.edge_importance.0"].shape
+    features, size = source["init.queue"].shape
+    channels = source["init.encoder_q.st_gcn_networks.0.gcn.conv.weight"].shape[0] // width[0]
+    settings = SimpleNamespace(
+        hidden_channels=channels, hidden_dim=hidden, feature_dim=features, dropout=0.0, graph_distances="one-hop"
+    )
+    model = MomentumContrast(
+        modalities, skeleton, settings, queue_size=size, key_momentum=0.9, temperature=0.07, top_k=1, seed=0
+    )
+    outputs: dict[str, tuple[Array, Limit]] = {}
+    state = {}
+    for ours, value in model.state_dict().items():
+        if ours == "queue.pointer":
+            pointer = source.tensor(f"init.{names.queue_pointer(modalities[0])}")
+            if pointer.numel() != 1 or not 0 <= int(pointer) < size:
+                raise InputError(
+                    f"is no column of a queue of {size}", where=f"init.{names.queue_pointer(modalities[0])}"
+                )
+            state[ours] = pointer.reshape(())
+            for modality in modalities[1:]:
+                outputs[f"init.{names.queue_pointer(modality)}"] = (pointer.numpy(), judge.equal)
+        elif ours.endswith(_SILENT):
+            outputs[f"init.{names.of_contrast(ours)}"] = (value.clone().numpy(), judge.equal)
+            state[ours] = value
+        else:
+            state[ours] = source.tensor(f"init.{names.of_contrast(ours)}")
+    for role, branches in (("query", model.query), ("key", model.key)):
+        for modality, branch in branches.items():
+            assert isinstance(branch, Branch)
+            outputs[f"init.{names.graph(role, modality)}"] = (branch.encoder.graph.numpy(), judge.general)
+    model.load_state_dict(state)
+    outputs["loss"] = (_steps(source, model), judge.step_losses)
+
+    final = model.state_dict()
+    outputs["final_queue"] = (model.queue.stacked.numpy(), judge.final_queue)
+    for ours, value in final.items():
+        if not ours.startswith("query."):
+            continue
+        theirs = f"final.{names.of_contrast(ours)}"
+        if ".input_norm." in ours or ".head." in ours or theirs in source.names:
+            outputs[theirs] = (value.detach().numpy(), _limit(ours))
+    return outputs
+
+
+def _limit(name: str) -> Limit:
+    if name.endswith("num_batches_tracked"):
+        return judge.equal
+    if ".running_" in name:
+        return judge.running
+    if ".head." in name:
+        return judge.final_head
+    return judge.gross_weight if name.endswith("weight") else judge.gross_bias
+
+
+def _steps(source: Source, model: MomentumContrast) -> Array:
+    """Take all steps; (steps, modalities) losses."""
+    skeleton, frames, stages = load_skeleton("ntu25"), source.tensor("frames"), source["stage"]
+    optimiser = model.optimiser(lr=0.1, momentum=0.9, weight_decay=1e-4)
+    views = [source.tensor(name).permute(0, 1, 5, 2, 3, 4).contiguous() for name in ("view1", "view2")]
+    taken = []
+    for step, stage in enumerate(stages):
+        query, key = (generate_all(model.modalities, view[step], frames, skeleton) for view in views)
+        optimiser.zero_grad(set_to_none=True)
+        losses = model.losses(query, key, "contrast" if stage == 1 else "exchange", _FOLLOW)
+        total = torch.stack(list(losses.values()))
+        total.sum().backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        taken.append(total.detach().double().numpy())
+    return np.stack(taken)
