@@ -65,7 +65,9 @@ def status(config: ConfigFiles) -> None:
 def gather(
     plan: Annotated[Path, typer.Argument(help="plan.json of the results folder.")],
     folder: Annotated[Path, typer.Argument(help="Folder for results.csv, tables, figures and the report.")],
-    partial: Annotated[bool, typer.Option(help="Leave cells empty whose result is missing, instead of stopping.")] = False,
+    partial: Annotated[
+        bool, typer.Option(help="Leave cells empty whose result is missing, instead of stopping.")
+    ] = False,
     log: Annotated[Path | None, typer.Option(help="File for the log, beside standard error.")] = None,
 ) -> None:
     """Gather all results into results.csv, tables, figures and a report; refuse results of other settings."""

@@ -1,7 +1,7 @@
 """Reading a config: laid over the library of published entries, validated, faults told in one line each.
 
-The library is `published.yaml` and `datasets/*.yaml` of the package: a config names what it uses from there, changes single keys of
-it, or adds entries of its own.
+The library is `published.yaml` and `datasets/*.yaml` of the package: a config names what it uses from there, changes
+single keys of it, or adds entries of its own.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ _KINDS = {"skeletonclr", "crossclr", "ikem", "student", "random", "supervised", 
 
 def _fault(item: dict[str, Any]) -> str:
     """One line: the key, the value, what is allowed."""
-    # Pydantic puts the chosen kind of an entry into the path, behind the entry's name; a reader's config has no such key.
+    # Pydantic puts the chosen kind of an entry into the path, behind the entry's name; a config has no such key.
     path = [str(part) for place, part in enumerate(item["loc"]) if not (part in _KINDS and place == 2)]
     key = ".".join(path) or "config"
     kind, message, value = item["type"], item["msg"], item.get("input")
@@ -84,7 +84,8 @@ def _fault(item: dict[str, Any]) -> str:
         return f"{key}: is missing; it must be given"
     if kind.startswith("union_tag"):
         context = item.get("ctx", {})
-        return f"{key}.kind: {context.get('tag', 'nothing given')!r} is not known; allowed are {context.get('expected_tags', 'those of the schema')}"
+        tag, allowed = context.get("tag", "nothing given"), context.get("expected_tags", "those of the schema")
+        return f"{key}.kind: {tag!r} is not known; allowed are {allowed}"
     if kind == "string_pattern_mismatch" and path and path[-1] == "[key]":
         return f"{'.'.join(path[:-1])}: not a name; allowed are letters, digits, '_', '.', '-', at most 64"
     return f"{key}: {_short(value)} is not allowed; {message.removeprefix('Value error, ')}"

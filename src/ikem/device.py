@@ -1,7 +1,7 @@
 """Which device a job computes on, and that no two jobs of a machine share one.
 
-A job holds a file lock for its device until its process ends, however it ends. Devices named in CUDA_VISIBLE_DEVICES are the only
-ones considered; under a scheduler, which hands each job its own, nothing is locked.
+A job holds a file lock for its device until its process ends, however it ends. Devices named in CUDA_VISIBLE_DEVICES are
+the only ones considered; under a scheduler, which hands each job its own, nothing is locked.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        os.replace(temporary, target)
+        temporary.replace(target)
     except OSError as error:
         raise _cannot_write(target, error) from error
     finally:

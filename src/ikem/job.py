@@ -1,4 +1,4 @@
-"""Running one job: its log, its lock, its signals, its checks, and the run.json that tells how its result came about."""
+"""Running one job: its log, lock, signals, checks, and the run.json that tells how its result came about."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Job:
 
     @functools.cached_property
     def checkpoint_digest(self) -> str:
-        """What a checkpoint must have been made under to be used: settings, the content of the inputs, the training code."""
+        """What a checkpoint must have been made under to be used: settings, content of the inputs, training code."""
         return digest_of({"settings": self.digest, "inputs": self.inputs, "code": code_digest()})
 
     def leave_if_asked(self) -> None:
@@ -83,7 +83,9 @@ def _check_input(name: str, path: Path, settings: Mapping[str, Any]) -> str:
     if not record.exists():
         if expected is not None:
             raise InputError(
-                "has no run.json beside it, so nothing tells how it was made", where=str(path), mend="Delete it and run again"
+                "has no run.json beside it, so nothing tells how it was made",
+                where=str(path),
+                mend="Delete it and run again",
             )
         return digest_file(path)
     known = read_json(record)
@@ -191,7 +193,9 @@ def _locked(output: Path) -> Iterator[None]:
             yield
     except filelock.Timeout:
         raise InputError(
-            "another process is working on this very job", where=str(output), mend="Wait until it has ended, then run again"
+            "another process is working on this very job",
+            where=str(output),
+            mend="Wait until it has ended, then run again",
         ) from None
     except OSError as error:
         raise InputError(f"cannot be written ({error.strerror or error})", where=str(output)) from error
@@ -214,7 +218,16 @@ def _version(package: str) -> str:
 @functools.cache
 def commit() -> str:
     """The git commit of the code, with "+" where the working tree differs from it; "unknown" outside a repository."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    command = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--abbrev=40",
+        "--dirty=+",
+        "--exclude=*",
+    ]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()  # noqa: S603
     except (OSError, subprocess.SubprocessError):

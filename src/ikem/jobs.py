@@ -171,4 +171,4 @@ JOBS: dict[str, Callable[[Job, Inputs, Options], list[Path]]] = {
     "frozen": _frozen,
     "tuned": _tuned,
 }
-"""For each kind of `ikem.plan.KINDS` the function that does the work; it returns the files it wrote beside the output."""
+"""For each kind of `ikem.plan.KINDS` the function that does the work; it returns what it wrote beside the output."""

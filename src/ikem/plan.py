@@ -1,8 +1,8 @@
-"""What a config asks for: every job with its settings, its inputs, its paths, and a digest of all that shapes its result.
+"""What a config asks for: every job with its settings, inputs and paths, and a digest of all that shapes its result.
 
-The rules of the workflow, `status` and the gathering of results all read the plan; nothing else knows where a file lies. The digest
-of a job covers its own settings and the digests of the jobs it builds on, so a result made under other settings anywhere upstream
-has another digest.
+The rules of the workflow, `status` and the gathering of results all read the plan; nothing else knows where a file lies.
+The digest of a job covers its own settings and the digests of the jobs it builds on, so a result made under other settings
+anywhere upstream has another digest.
 """
 
 from __future__ import annotations
@@ -14,7 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from ikem.files import canonical_json, digest_of
-from ikem.settings import IKEM, Config, CrosSCLR, Dataset, Finetune, Knn, Linear, Random, Recipe, Semi, Student, Supervised
+from ikem.settings import (
+    IKEM,
+    Config,
+    CrosSCLR,
+    Dataset,
+    Finetune,
+    Knn,
+    Linear,
+    Random,
+    Recipe,
+    Semi,
+    Student,
+    Supervised,
+)
 
 Keys = dict[str, str]
 Description = tuple[dict[str, Any], dict[str, "JobName"]]
@@ -108,7 +121,7 @@ def _training(config: Config, keys: Keys, recipe: Recipe, **more: Any) -> Descri
 
 
 def _epochs(recipe: Recipe, first: int, last: int) -> dict[str, Any]:
-    """The part of a recipe's schedule that epochs first..last (exclusive) see; what comes later is none of their business."""
+    """The part of a recipe that epochs first..last (exclusive) see; what comes later is none of their business."""
     schedule = recipe.schedule.model_dump(exclude={"epochs"})
     if schedule["decay_after"] is not None and schedule["decay_after"] >= last:
         schedule["decay_after"] = None
@@ -118,7 +131,12 @@ def _epochs(recipe: Recipe, first: int, last: int) -> dict[str, Any]:
 def _stage1(config: Config, keys: Keys) -> Description:
     recipe = config.recipes[keys["recipe"]]
     return _training(
-        config, keys, recipe, stage="contrast", modalities=[keys["modality"]], **_epochs(recipe, 0, recipe.exchange_after)
+        config,
+        keys,
+        recipe,
+        stage="contrast",
+        modalities=[keys["modality"]],
+        **_epochs(recipe, 0, recipe.exchange_after),
     )
 
 
@@ -133,7 +151,6 @@ def _exchange(config: Config, keys: Keys) -> Description:
     method = config.methods[keys["method"]]
     assert isinstance(method, IKEM | CrosSCLR)
     recipe = config.recipes[method.recipe]
-    both = isinstance(method, IKEM)
     settings, inputs = _training(
         config,
         keys,
@@ -143,7 +160,7 @@ def _exchange(config: Config, keys: Keys) -> Description:
         top_k=method.top_k,
         follow=[name for name in method.modalities if method.follow is None or name in method.follow],
         explicit=method.explicit if isinstance(method, IKEM) else True,
-        implicit=both and method.implicit,
+        implicit=isinstance(method, IKEM) and method.implicit,
         **_epochs(recipe, recipe.exchange_after, recipe.schedule.epochs),
     )
     run = _only(keys, "dataset", "protocol", "seed")
@@ -269,8 +286,15 @@ def _tuned(config: Config, keys: Keys) -> Description:
     assert isinstance(evaluation, Semi | Finetune)
     names, label_inputs = _labels(config, keys)
     settings, inputs = _encoders(config, _only(keys, "dataset", "protocol", "seed", "method"))
-    names["row"] |= {"evaluation": keys["evaluation"], "draw": int(keys["draw"]) if isinstance(evaluation, Semi) else None}
-    settings |= names | {"seed": int(keys["seed"]), "schedule": evaluation.schedule.model_dump(), "augment": evaluation.augment}
+    names["row"] |= {
+        "evaluation": keys["evaluation"],
+        "draw": int(keys["draw"]) if isinstance(evaluation, Semi) else None,
+    }
+    settings |= names | {
+        "seed": int(keys["seed"]),
+        "schedule": evaluation.schedule.model_dump(),
+        "augment": evaluation.augment,
+    }
     if isinstance(evaluation, Semi):
         fraction = f"{evaluation.fraction:g}"
         place = _only(keys, "dataset", "protocol", "draw")
@@ -326,7 +350,7 @@ class Job:
         name: kind and wildcards.
         output: the file that the job ends with.
         log: its log.
-        settings: everything that shapes the result, ready for JSON; `upstream` has the digests of the jobs it builds on.
+        settings: all that shapes the result, ready for JSON; `upstream` has the digests of the jobs it builds on.
         inputs: the jobs it builds on, by the name under which the rule knows them.
     """
 

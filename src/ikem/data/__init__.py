@@ -1,1 +1,1 @@
-"""Readers, decoding, preparation, splits."""
+"""From archives to arrays: readers, decoding, preparation, splits, draws."""

@@ -40,7 +40,14 @@ def evaluate_frozen(job: Job, embeddings: Path, position: Path, split: Path, dev
 
 
 def _linear(
-    job: Job, name: str, evaluation: dict[str, Any], train: Tensor, test: Tensor, labels: Tensor, labelled: Labelled, rows: Rows
+    job: Job,
+    name: str,
+    evaluation: dict[str, Any],
+    train: Tensor,
+    test: Tensor,
+    labels: Tensor,
+    labelled: Labelled,
+    rows: Rows,
 ) -> None:
     train_rows, test_rows = (torch.from_numpy(part).to(labels.device) for part in (labelled.train, labelled.test))
     modalities = job.settings["modalities"]
@@ -63,7 +70,14 @@ def _linear(
 
 
 def _knn(
-    job: Job, name: str, evaluation: dict[str, Any], train: Tensor, test: Tensor, labels: Tensor, labelled: Labelled, rows: Rows
+    job: Job,
+    name: str,
+    evaluation: dict[str, Any],
+    train: Tensor,
+    test: Tensor,
+    labels: Tensor,
+    labelled: Labelled,
+    rows: Rows,
 ) -> None:
     train_labels = labels[torch.from_numpy(labelled.train).to(labels.device)]
     modalities = job.settings["modalities"]

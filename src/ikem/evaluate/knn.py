@@ -22,8 +22,8 @@ def knn_scores(
         chunk: test clips compared at a time.
 
     Returns:
-        (n_test, K): votes, plus, less than one vote, how near the nearest clip of the class is; so ties go to the nearer class,
-        and classes without a vote are ranked too.
+        (n_test, K): votes, plus, less than one vote, how near the nearest clip of the class is; so ties go to the nearer
+        class, and classes without a vote are ranked too.
     """
     keys = functional.normalize(train.float(), dim=2)
     queries = functional.normalize(test.float(), dim=2)

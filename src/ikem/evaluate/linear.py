@@ -1,7 +1,8 @@
 """Linear evaluation on kept embeddings: all classifiers of a method trained together.
 
-The encoder is frozen and nothing is augmented, so embeddings do not change and the encoder need not run again. The classifiers of
-single modalities, and those of the fusion (trained on the mean of their logits), share batches and nothing else.
+The encoder is frozen and nothing is augmented, so embeddings do not change and the encoder need not run again. The
+classifiers of single modalities, and those of the fusion (trained on the mean of their logits), share batches and nothing
+else.
 """
 
 from __future__ import annotations
@@ -78,7 +79,9 @@ def linear_evaluation(
     """
     modalities, _, width = train.shape
     single = _Softmax(modalities, width, classes, seed_for(seed, "linear"), train.device)
-    fused = _Softmax(modalities, width, classes, seed_for(seed, "linear fusion"), train.device) if modalities > 1 else None
+    fused = (
+        _Softmax(modalities, width, classes, seed_for(seed, "linear fusion"), train.device) if modalities > 1 else None
+    )
     wanted = torch.nn.functional.one_hot(train_labels, classes).to(train.dtype)
     history = np.full((int(schedule["epochs"]), modalities + 1), np.nan)
     descent = float(schedule["momentum"]), float(schedule["weight_decay"])

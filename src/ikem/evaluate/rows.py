@@ -90,7 +90,7 @@ class Rows:
         return judged.top1
 
     def write(self, output: Path) -> list[Path]:
-        """Write the rows, and beside them a file of confusion matrices (by streams) for each evaluation; returns those."""
+        """Write the rows, and beside them the confusion matrices (by streams) of each evaluation; returns those files."""
         beside = []
         for evaluation, matrices in self._confusions.items():
             beside.append(confusion_path(output, evaluation))

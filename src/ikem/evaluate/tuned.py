@@ -66,7 +66,7 @@ def evaluate_tuned(
             top1 = rows.add(settings["row"]["evaluation"], [modality], scores, len(chosen_rows))
             logger.info("%s: %s %.2f %%", settings["row"]["evaluation"], modality, top1)
     if len(logits) > 1:
-        fused = np.mean(logits, axis=0, dtype=np.float64)
+        fused = np.stack(logits).mean(axis=0, dtype=np.float64)
         top1 = rows.add(settings["row"]["evaluation"], settings["modalities"], fused, len(chosen_rows))
         logger.info("%s: fusion %.2f %%", settings["row"]["evaluation"], top1)
     return rows.write(job.output)

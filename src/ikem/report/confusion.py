@@ -80,12 +80,12 @@ def draw_confusion(matrix: Confusion, labels: Sequence[str], title: str, folder:
     figure = Figure(figsize=(side + 1.2, side))
     axes = figure.add_subplot()
     axes.set_facecolor("#dddddd")
-    image = axes.imshow(shares, cmap=_COLOURS, norm=PowerNorm(0.5, 0, 100))
+    image = axes.imshow(shares, cmap=_COLOURS, norm=PowerNorm(1 if counted else 0.5, 0, 100))
     if counted:
         for row, column in np.argwhere(matrix > 0):
             share = shares[row, column]
             text = f"{share:.0f}" if share >= 0.5 else "<1"
-            axes.text(column, row, text, ha="center", va="center", fontsize=7.5, color="white" if share > 22 else INK)
+            axes.text(column, row, text, ha="center", va="center", fontsize=7.5, color="white" if share > 45 else INK)
     ticks = range(classes) if named else range(9, classes, 10)
     names = [_short(labels[tick]) if named else str(tick + 1) for tick in ticks]
     size = 8.5 if counted else 6.5 if named else 8

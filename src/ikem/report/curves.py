@@ -8,15 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from ikem.errors import InputError
 from ikem.report.results import MODALITIES, clean
-from ikem.report.style import Drawn, method_style, save, stream_style
+from ikem.report.style import COLOURS, Drawn, method_style, save, stream_style
 
 _NOT_DRAWN = frozenset(("epoch", "step", "steps", "seconds", "time"))
 _PANELS = 12
+
+Line = tuple[str, pd.Series]
+"""Label of a line, and its values by epoch."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +29,9 @@ class Curve:
     """The metrics of one training job.
 
     Attributes:
-        path: metrics.csv: a column `epoch`, and one for each measure.
+        path: metrics.csv: a column `epoch`, and one for each measure. A column named after a modality is its loss.
         group: title of the figure that it belongs to, for instance `NW-UCLA xview, stage 1`.
-        label: its line; jobs of a group with the same label (seeds) share colour and name. Modalities have their own.
+        label: its line, where the column does not name one; jobs with the same label (seeds) share colour and name.
         stem: file of the group's figure below the folder of curves, without suffix.
     """
 
@@ -37,16 +42,19 @@ class Curve:
 
 
 def draw_curves(curves: Sequence[Curve], folder: Path) -> list[Drawn]:
-    """A figure for each group: a panel for each measure, a line for each job."""
+    """A figure for each group: a panel for each measure, a line for each job and modality."""
     groups: dict[tuple[str, str], list[Curve]] = {}
     for curve in curves:
         groups.setdefault((curve.stem, curve.group), []).append(curve)
     drawn = []
     for (stem, group), members in groups.items():
-        caption = _draw_group(
-            clean(group), [(curve.label, read_metrics(curve.path)) for curve in members], folder, stem
-        )
-        if caption:
+        panels = _panels([(curve.label, read_metrics(curve.path)) for curve in members])
+        if panels:
+            shown = dict(list(panels.items())[:_PANELS])
+            _draw_panels(clean(group), shown, folder, stem)
+            jobs = f"{len(members)} job{'s' if len(members) > 1 else ''}, means over each epoch."
+            more = len(panels) - len(shown)
+            caption = jobs + (f" {more} more measures are in the files." if more else "")
             drawn.append(Drawn(f"curves/{stem}.png", "curves", clean(group), caption))
     return drawn
 
@@ -70,50 +78,55 @@ def read_metrics(path: Path) -> pd.DataFrame:
     return frame[kept].dropna(axis="columns", how="all")
 
 
-def _draw_group(title: str, lines: Sequence[tuple[str, pd.DataFrame]], folder: Path, stem: str) -> str:
-    measures = list(dict.fromkeys(str(name) for _, frame in lines for name in frame.columns))
-    shown = measures[:_PANELS]
-    if not shown:
-        return ""
-    across = min(3, len(shown))
-    down = math.ceil(len(shown) / across)
-    figure = Figure(figsize=(3.5 * across + 0.6, 2.5 * down + 0.5), layout="constrained")
-    labels = _ordered(dict.fromkeys(label for label, _ in lines))
-    for number, measure in enumerate(shown, 1):
+def _panels(jobs: Sequence[tuple[str, pd.DataFrame]]) -> dict[str, list[Line]]:
+    """Lines of each panel; the losses first, the learning rate last."""
+    panels: dict[str, list[Line]] = {}
+    for label, frame in jobs:
+        for name in map(str, frame.columns):
+            panel, line = ("loss", name) if name in MODALITIES else (name, label)
+            panels.setdefault(panel, []).append((line, frame[name].dropna()))
+    return dict(sorted(panels.items(), key=lambda item: (item[0] != "loss", _is_rate(item[0]))))
+
+
+def _draw_panels(title: str, panels: dict[str, list[Line]], folder: Path, stem: str) -> None:
+    across = min(3, len(panels))
+    down = math.ceil(len(panels) / across)
+    figure = Figure(figsize=(3.5 * across + 0.6, 2.6 * down + 0.5), layout="constrained")
+    labels = list(dict.fromkeys(label for lines in panels.values() for label, _ in lines))
+    labels = [name for name in MODALITIES if name in labels] + [name for name in labels if name not in MODALITIES]
+    handles: dict[str, Artist] = {}
+    for number, (measure, lines) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(down, across, number)
-        for place, label in enumerate(labels):
-            frames = [frame for name, frame in lines if name == label and measure in frame.columns]
-            known = label in MODALITIES
-            colour = stream_style(label)[0] if known else method_style(place)[0]
-            dash = "-" if known or place < 10 else "--"
-            for order, frame in enumerate(frames):
-                series = frame[measure].dropna()
-                name = stream_style(label)[2] if known else clean(label)
-                marker = "." if len(series) < 30 else ""
-                axes.plot(
-                    series.index.to_numpy(), series.to_numpy(), color=colour, linestyle=dash, marker=marker,
-                    linewidth=1.2, alpha=0.9, label=name if order == 0 else None,
-                )  # fmt: skip
-        if "rate" in measure.split("_"):
+        for label, series in sorted(lines, key=lambda line: labels.index(line[0])):
+            handle = _draw_line(axes, label, series, labels.index(label))
+            if len({name for name, _ in lines}) > 1:
+                handles.setdefault(stream_style(label)[2] if label in MODALITIES else clean(label), handle)
+        if _is_rate(measure):
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.set_title(measure.replace("_", " "), fontsize=9.5)
+        axes.set_title(clean(measure.replace("_", " ")), fontsize=9.5)
         axes.set_xlabel("Epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    handles: dict[str, object] = {}
-    for axes in figure.axes:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            handles.setdefault(label, handle)
     if handles:
-        figure.legend(list(handles.values()), list(handles), loc="outside right upper")  # type: ignore[arg-type]
+        figure.legend(list(handles.values()), list(handles), loc="outside right upper")
     save(figure, folder, f"curves/{stem}")
-    runs = f"{len(lines)} job{'s' if len(lines) > 1 else ''}"
-    left_out = f"; {len(measures) - len(shown)} more measures are in the files" if len(measures) > len(shown) else ""
-    return f"A line for each of {runs}{left_out}."
 
 
-def _ordered(labels: dict[str, None]) -> list[str]:
-    known = [modality for modality in MODALITIES if modality in labels]
-    return known + [label for label in labels if label not in known]
+def _draw_line(axes: Axes, label: str, series: pd.Series, place: int) -> Artist:
+    known = label in MODALITIES
+    (handle,) = axes.plot(
+        series.index.to_numpy(),
+        series.to_numpy(),
+        color=stream_style(label)[0] if known else method_style(place)[0],
+        linestyle="-" if known or place < COLOURS else "--",
+        marker="." if len(series) < 30 else "",
+        linewidth=1.2,
+        alpha=0.9,
+    )
+    return handle
+
+
+def _is_rate(measure: str) -> bool:
+    return measure == "learning_rate"

@@ -22,8 +22,6 @@ from ikem.report.style import GREY, INK, Drawn, drawing, method_style, save, str
 from ikem.report.summary import Cell, Summary, widest
 from ikem.report.tables import read_tables
 
-_BASE = (GREY, INK)
-
 
 def write_figures(
     results: Path,
@@ -123,14 +121,13 @@ def draw_label_use(tables: Sequence[Table], split: Split, folder: Path, naming: 
         found = [(share, item.top1.mean, item.values) for share, item in points if item and item.top1]
         if not found:
             continue
-        ranked = [name for name in methods if name not in naming.unranked]
-        colour, marker = method_style(ranked.index(method)) if method in ranked else (_BASE[place % 2], "")
+        colour, marker, dash = _method_line(method, methods, naming)
         shift = 1.02 ** (place - (len(methods) - 1) / 2)
         across = [100 * share * shift for share, _, _ in found]
         means = [mean for _, mean, _ in found]
         axes.plot(
             across, means, color=colour, marker=marker, markersize=6, linewidth=1.4, label=naming.method(method),
-            linestyle="-" if method in ranked else "--",
+            linestyle=dash,
         )  # fmt: skip
         for position, (_, _, values) in zip(across, found, strict=True):
             axes.plot([position] * 2, [min(values), max(values)], color=colour, linewidth=1.2, solid_capstyle="butt")
@@ -149,6 +146,15 @@ def draw_label_use(tables: Sequence[Table], split: Split, folder: Path, naming: 
         "Points of one share are set slightly apart."
     )
     return [Drawn(f"{stem}.png", "labels", title, caption)]
+
+
+def _method_line(method: str, methods: Sequence[str], naming: Naming) -> tuple[str, str, str]:
+    """Colour, marker and dashes: floor and ceiling are dashed, without a marker."""
+    alike = [name for name in methods if (name in naming.unranked) == (method in naming.unranked)]
+    place = alike.index(method)
+    if method in naming.unranked:
+        return (GREY, INK)[place % 2], "", ("--", ":")[place % 2]
+    return *method_style(place), "-"
 
 
 def _draw_lane(axes: Axes, lane: float, cell: Cell, summary: Summary, table: Table) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ikem.report.results import MODALITIES, clean
-from ikem.settings import Config, CrosSCLR, Evaluation, Finetune, Knn, Linear, Random, SkeletonCLR, Supervised
+from ikem.settings import Config, Evaluation, Finetune, Knn, Linear, Random, Supervised
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Naming:
 
 
 def naming_of(config: Config) -> Naming:
-    """The naming that follows from a config. Made recordings and changed kinds have no published values."""
+    """The naming that follows from a config. Made recordings have no published values."""
     evaluations = config.evaluations.items()
     return Naming(
         methods={name: method.title or name for name, method in config.methods.items()},
@@ -92,11 +92,7 @@ def naming_of(config: Config) -> Naming:
         protocols={name: tuple(dataset.protocols) for name, dataset in config.datasets.items()},
         classes={name: dataset.class_names for name, dataset in config.datasets.items() if dataset.class_names},
         unranked=frozenset(name for name, method in config.methods.items() if isinstance(method, Random | Supervised)),
-        published_as={
-            name: "SkeletonCLR" if isinstance(method, SkeletonCLR) else "CrosSCLR"
-            for name, method in config.methods.items()
-            if isinstance(method, SkeletonCLR | CrosSCLR)
-        },
+        published_as={name: method.published_as for name, method in config.methods.items() if method.published_as},
         published_datasets={name: None for name, dataset in config.datasets.items() if dataset.synthetic},
         published_evaluations={name: _published_evaluation(evaluation) for name, evaluation in evaluations},
         fractions={

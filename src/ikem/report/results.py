@@ -81,7 +81,7 @@ class Row(BaseModel):
     mean_class: float = Field(ge=0, le=100, allow_inf_nan=False)
     """Mean of the accuracies of the classes, percent."""
     best_top1: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
-    """Top-1 of the epoch that is best on the test clips, percent. Never the headline: it was chosen with the test labels."""
+    """Top-1 of the epoch that is best on the test clips, percent. Never the headline: the test labels chose it."""
     best_epoch: int | None = Field(None, ge=0)
     """That epoch."""
     train_clips: int = Field(ge=0)

@@ -22,6 +22,7 @@ INDEX = "figures.json"
 
 # Seaborn's "colorblind" without its palest, which white paper swallows.
 _PALETTE = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#56b4e9", "#ca9161", "#5b3a8c")
+COLOURS = len(_PALETTE)
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _MODALITY_COLOURS = (0, 1, 2, 4, 3, 5)
 

@@ -1,6 +1,6 @@
 """States and checkpoints: safetensors files (nothing is unpickled) that know their own content.
 
-A file holds tensors by name and, in its metadata, a JSON value and a SHA-256 of all tensors, so that a flipped byte is found.
+A file holds tensors by name and, in its metadata, a JSON value and a SHA-256 of it all, so that a flipped byte is found.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Training encoder and classifier with labels: the supervised ceiling, fine-tuning, and the semi-supervised evaluation."""
+"""Training encoder and classifier with labels: the supervised ceiling, fine-tuning, semi-supervised evaluation."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ class Classifier(nn.Module):
 class ClassifierTrainer:
     """Cross-entropy on the labels of the clips."""
 
-    def __init__(self, settings: Mapping[str, Any], modality: str, classes: int, clips: Clips, device: torch.device) -> None:
+    def __init__(
+        self, settings: Mapping[str, Any], modality: str, classes: int, clips: Clips, device: torch.device
+    ) -> None:
         """Set up from the settings of a `supervised` or `tuned` job, with freshly drawn parameters."""
         self.settings, self.clips, self.device, self.modality = settings, clips, device, modality
         self.skeleton = load_skeleton(settings["skeleton"])
@@ -84,7 +86,7 @@ class ClassifierTrainer:
             logits = self.model(inputs, seed_for(self.settings["seed"], "dropout", self.modality, epoch, step))
         rows = torch.from_numpy(batch.rows).to(self.device)
         loss = functional.cross_entropy(logits.float(), self.labels[rows])
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimiser.step()
         return {self.modality: loss.detach()}
 

@@ -44,7 +44,11 @@ class Clips:
     """
 
     def __init__(
-        self, position: Path, indices: Sequence[int] | NDArray[np.int64], device: torch.device, resident: bool | None = None
+        self,
+        position: Path,
+        indices: Sequence[int] | NDArray[np.int64],
+        device: torch.device,
+        resident: bool | None = None,
     ) -> None:
         """Choose clips.
 

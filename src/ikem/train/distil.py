@@ -44,9 +44,7 @@ class DistillationTrainer:
             mining_queue=settings["mining_queue"],
             teacher_mode=settings["teacher_mode"],
         ).to(device)
-        self.optimiser = self.model.optimiser(
-            schedule["learning_rate"], schedule["momentum"], schedule["weight_decay"]
-        )
+        self.optimiser = self.model.optimiser(schedule["learning_rate"], schedule["momentum"], schedule["weight_decay"])
         self.views: Views | None = None
 
     def begin_epoch(self, epoch: int) -> None:
@@ -64,7 +62,7 @@ class DistillationTrainer:
         self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=settings["precision"] == "bfloat16"):
             losses = self.model.losses(teacher, student, seed_for(settings["seed"], "dropout", epoch, step))
-        torch.stack(list(losses.values())).sum().backward()
+        torch.autograd.backward(list(losses.values()))
         self.optimiser.step()
         return {name: loss.detach() for name, loss in losses.items()}
 

@@ -25,8 +25,13 @@ logger = logging.getLogger("ikem")
 class Trainer(Protocol):
     """What the loop trains."""
 
-    model: nn.Module
-    optimiser: torch.optim.Optimizer
+    @property
+    def model(self) -> nn.Module:
+        """What has the parameters and buffers."""
+
+    @property
+    def optimiser(self) -> torch.optim.Optimizer:
+        """What moves them."""
 
     def begin_epoch(self, epoch: int) -> None:
         """Draw what the epoch needs."""
@@ -58,7 +63,9 @@ def load_training_tensors(trainer: Trainer, tensors: Mapping[str, Tensor], new: 
         raise InputError(f"the state is not of this model ({' '.join(str(error).split())})") from error
     lacking = [name for name in result.missing_keys if not name.startswith(new)] if new else result.missing_keys
     if lacking or result.unexpected_keys:
-        raise InputError(f"the state is not of this model: lacks {lacking[:3]}, has {result.unexpected_keys[:3]} too many")
+        raise InputError(
+            f"the state is not of this model: lacks {lacking[:3]}, has {result.unexpected_keys[:3]} too many"
+        )
     for name, parameter in trainer.model.named_parameters():
         momentum = tensors.get(f"optimiser.{name}")
         if momentum is not None:
@@ -108,7 +115,8 @@ def train(
             for name, loss in trainer.step(batch, epoch, step).items():
                 sums[name] = sums[name] + loss.double() if name in sums else loss.double()
             if job.asked_to_leave and step + 1 < len(cut):
-                progress |= {"epoch": epoch, "step": step + 1, "sums": {key: value.item() for key, value in sums.items()}}
+                so_far = {name: value.item() for name, value in sums.items()}
+                progress |= {"epoch": epoch, "step": step + 1, "sums": so_far}
                 _require_finite(progress["sums"], epoch)
                 _save(job, checkpoint, trainer, progress)
                 job.leave_if_asked()

@@ -1,7 +1,7 @@
 """Pretraining: stage 1 of a modality, its continuation (SkeletonCLR), and stage 2 with exchange, by one trainer.
 
-Stages differ in the loss and in where they start: the exchange and the continuation begin with the queries, keys, BatchNorm buffers,
-queues, pointers and momentum that stage 1 ended with.
+Stages differ in the loss and in where they start: the exchange and the continuation begin with the queries, keys,
+BatchNorm buffers, queues, pointers and momentum that stage 1 ended with.
 """
 
 from __future__ import annotations
@@ -43,9 +43,7 @@ class ContrastTrainer:
             top_k=settings.get("top_k", 1),
             seed=settings["seed"],
         ).to(device)
-        self.optimiser = self.model.optimiser(
-            schedule["learning_rate"], schedule["momentum"], schedule["weight_decay"]
-        )
+        self.optimiser = self.model.optimiser(schedule["learning_rate"], schedule["momentum"], schedule["weight_decay"])
         self.views: Views | None = None
 
     def begin_epoch(self, epoch: int) -> None:
@@ -56,9 +54,8 @@ class ContrastTrainer:
         """One step; returns the loss of each modality."""
         assert self.views is not None
         settings = self.settings
-        query, key = (
-            generate_all(settings["modalities"], self.views(batch, view), batch.frames, self.skeleton) for view in (0, 1)
-        )
+        names, views = settings["modalities"], self.views
+        query, key = (generate_all(names, views(batch, view), batch.frames, self.skeleton) for view in (0, 1))
         self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=settings["precision"] == "bfloat16"):
             losses = self.model.losses(
@@ -70,7 +67,7 @@ class ContrastTrainer:
                 implicit=settings.get("implicit", False),
                 dropout_seed=seed_for(settings["seed"], "dropout", epoch, step),
             )
-        torch.stack(list(losses.values())).sum().backward()
+        torch.autograd.backward(list(losses.values()))
         self.optimiser.step()
         return {name: loss.detach() for name, loss in losses.items()}
 

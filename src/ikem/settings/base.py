@@ -1,0 +1,18 @@
+"""What all sections of a config have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+"""Names become folder names and words of a command line: letters, digits, '_', '.', '-'."""
+
+ModalityName = Literal["joint", "motion", "bone", "acceleration", "rotation_axis", "angular_velocity"]
+
+
+class Settings(BaseModel):
+    """Base of all sections: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
