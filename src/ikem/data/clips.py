@@ -1,0 +1,124 @@
+"""What a reader gives: clips, and the reasons why something is none."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ikem.errors import InputError
+
+Floats = NDArray[np.float32]
+
+BODIES = 2
+"""M: bodies kept of a frame."""
+
+LARGEST = 1000.0
+"""Metres. A coordinate beyond it is no measurement of a room."""
+
+MOST_FRAMES = 100_000
+"""Frames of a clip or video. More is a broken file (the longest known videos have some thousands)."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip.
+
+    Attributes:
+        name: name of the clip, unique in its dataset.
+        label: class, from 0.
+        coordinates: (T, M=2, V, 3) float32, metres; an absent body is all zero.
+        columns: further columns of samples.csv.
+    """
+
+    name: str
+    label: int
+    coordinates: Floats
+    columns: Mapping[str, int | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reject:
+    """Why a clip is left out: a row of rejected.csv (line 0: no line in particular)."""
+
+    archive: str
+    member: str
+    line: int
+    reason: str
+
+
+class ClipError(InputError):
+    """A clip cannot be used.
+
+    Attributes:
+        line: line of the file, from 1; 0 where no line is to blame.
+    """
+
+    def __init__(self, what: str, *, where: str, line: int = 0, mend: str | None = None) -> None:
+        self.line = line
+        place = f"{where}, line {line}" if line else where
+        super().__init__(what, where=place, mend=mend or "Get the file anew from its owner, or leave it out")
+
+
+def check_values(coordinates: Floats, where: str) -> None:
+    """Raise ClipError if a coordinate is not a number, infinite, or absurdly large."""
+    if not np.isfinite(coordinates).all():
+        raise ClipError("holds a coordinate that is not a finite number", where=where)
+    if coordinates.size and max(coordinates.max(), -coordinates.min()) > LARGEST:
+        raise ClipError(f"holds a coordinate beyond {LARGEST:g} m", where=where)
+
+
+def check_body(coordinates: Floats, where: str) -> None:
+    """Raise ClipError if the clip has no frame, or its first body never appears (its first joint is always zero)."""
+    if not len(coordinates):
+        raise ClipError("has no frames", where=where)
+    if not coordinates[:, 0, 0].any():
+        raise ClipError("its first body never appears", where=where)
+
+
+def body_count(coordinates: Floats) -> int:
+    """Number of the two bodies that appear in any frame."""
+    return int(coordinates.any(axis=(0, 2, 3)).sum())
+
+
+NTU_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
+"""Setup, camera, performer, replication, action."""
+
+
+def read_name_list(path: Path) -> frozenset[str]:
+    """Names of clips to leave out: a CSV with a column `sample`, or text with an NTU name a line (headers are skipped).
+
+    Raises:
+        InputError: the file cannot be read or names nothing.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"list of clips to leave out cannot be read ({error})", where=str(path)) from error
+    rows = list(csv.reader(text.splitlines()))
+    if rows and "sample" in rows[0]:
+        column = rows[0].index("sample")
+        names = [row[column].strip() for row in rows[1:] if len(row) > column]
+    else:
+        lines = (line.strip().removesuffix(".skeleton") for line in text.splitlines())
+        names = [line for line in lines if NTU_NAME.fullmatch(line)]
+    if not names:
+        raise InputError(
+            "names no clip",
+            where=str(path),
+            mend="Expected is a CSV with a column 'sample', or a line such as S001C001P001R001A001 for each clip",
+        )
+    return frozenset(names)
+
+
+def write_rejected(path: Path, rejected: Iterable[Reject]) -> None:
+    """Write rejected.csv."""
+    with path.open("w", encoding="utf-8", newline="", errors="backslashreplace") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["archive", "member", "line", "reason"])
+        writer.writerows([reject.archive, reject.member, reject.line, reject.reason] for reject in rejected)

@@ -1,0 +1,264 @@
+"""From archives to decoded clips: several processes read, one writes, and the bytes do not depend on how many read."""
+
+from __future__ import annotations
+
+import collections
+import json
+import logging
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ikem.data.arrayfile import ArrayWriter, clip_chunks, open_array, staging
+from ikem.data.clips import BODIES, Clip, Reject, body_count, read_name_list, write_rejected
+from ikem.data.readers import READERS
+from ikem.data.work import Plan, Request
+from ikem.errors import InputError
+from ikem.settings import Decode
+from ikem.skeleton import load_skeleton
+
+if TYPE_CHECKING:
+    from ikem.job import Job
+
+logger = logging.getLogger("ikem")
+
+COLUMNS = ("name", "label", "subject", "camera", "setup", "replication", "frames", "bodies", "start")
+FILES = ("coordinates.npy", "rejected.csv", "decode.json", "samples.csv")
+
+_WORTH_PROCESSES = 256
+"""Fewer units than this are read sooner than another process has started."""
+
+
+def decode_job(job: Job, inputs: Mapping[str, Path], processes: int) -> list[Path]:
+    """Run a `decode` job: inputs are what `acquire` wrote for each role."""
+    from ikem.data.acquire import located
+
+    archives = {role: located(path) for role, path in inputs.items()}
+    settings = job.settings
+    decode(
+        settings["format"],
+        settings["skeleton"],
+        archives,
+        job.output.parent,
+        Decode(**settings["decode"]),
+        settings["missing_list"],
+        processes,
+        job.leave_if_asked,
+    )
+    return [job.output.with_name(name) for name in FILES[:-1]]
+
+
+def decode(
+    format_name: str,
+    skeleton: str,
+    archives: Mapping[str, Path],
+    output: Path,
+    settings: Decode | None = None,
+    missing_list: str | None = None,
+    processes: int = 1,
+    leave_if_asked: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Read archives into `output`: coordinates.npy, samples.csv, rejected.csv and decode.json (a summary).
+
+    Args:
+        format_name: an entry of READERS.
+        skeleton: name or path of the dataset's skeleton.
+        archives: raw files by role; the role `missing_list` is a list of clips to leave out.
+        output: folder; its files change only if all goes well, all of them.
+        settings: which bodies are kept, and what to do with clips that cannot be used.
+        missing_list: list of clips to leave out that comes with the package, by name.
+        processes: processes that read.
+        leave_if_asked: called now and then; may raise.
+
+    Returns:
+        The summary.
+
+    Raises:
+        InputError: an archive cannot be used, or too many clips cannot.
+    """
+    settings = settings or Decode()
+    if format_name not in READERS:
+        raise InputError(f"unknown format {format_name!r}", mend=f"Known are {', '.join(sorted(READERS))}")
+    joints = load_skeleton(skeleton).joint_count
+    request = Request(dict(archives), joints, settings.bodies)
+    left_out = _left_out(archives, missing_list)
+    plan = READERS[format_name].plan(request, left_out)
+    rejected = _Rejected(plan.rejected, settings, plan.total + len(plan.rejected))
+    rows: list[dict[str, int | str]] = []
+    with staging(output, FILES) as scratch:
+        with ArrayWriter(scratch / "coordinates.npy", (BODIES, joints, 3)) as writer:
+            for result in _progress(_results(format_name, request, plan, processes), plan.total):
+                for clip in result:
+                    if isinstance(clip, Reject):
+                        rejected.add(clip)
+                        continue
+                    rows.append(_row(clip, writer.rows))
+                    writer.append(clip.coordinates)
+                leave_if_asked()
+        rejected.check(len(rows))
+        samples = _arrange(rows, scratch / "coordinates.npy")
+        samples.to_csv(scratch / "samples.csv", index=False, lineterminator="\n")
+        write_rejected(scratch / "rejected.csv", sorted(rejected.found, key=lambda r: (r.archive, r.member, r.line)))
+        summary = {
+            "clips": len(rows),
+            "frames": writer.rows,
+            "classes": int(samples["label"].nunique()),
+            "rejected": len(rejected.found),
+            "left_out": dict(sorted(plan.left_out.items())),
+            "files_ignored": plan.ignored,
+            "bodies": settings.bodies,
+        }
+        (scratch / "decode.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    logger.info("decoded %s", ", ".join(f"{key} {value}" for key, value in summary.items()))
+    return summary
+
+
+def _left_out(archives: Mapping[str, Path], missing_list: str | None) -> frozenset[str]:
+    names: frozenset[str] = frozenset()
+    if "missing_list" in archives:
+        names |= read_name_list(archives["missing_list"])
+    if missing_list is not None:
+        entry = resources.files("ikem") / "datasets" / f"{missing_list}.csv"
+        with resources.as_file(entry) as path:
+            if not path.is_file():
+                raise InputError(f"there is no list {missing_list!r} in the package", where="missing_list")
+            names |= read_name_list(path)
+    return names
+
+
+class _Rejected:
+    """Collects rejected clips, and stops as soon as there are more than may be."""
+
+    def __init__(self, known: Iterable[Reject], settings: Decode, total: int) -> None:
+        self.found: list[Reject] = []
+        self._settings, self._total = settings, total
+        for reject in known:
+            self.add(reject)
+
+    def add(self, reject: Reject) -> None:
+        self.found.append(reject)
+        if self._settings.on_bad_clip == "stop":
+            place = f", line {reject.line}" if reject.line else ""
+            raise InputError(
+                reject.reason,
+                where=f"{reject.archive}: {reject.member}{place}",
+                mend="Get the file anew from its owner, or set decode.on_bad_clip: reject",
+            )
+        if len(self.found) > max(self._settings.max_rejected * self._total, 1000):
+            self.check(self._total - len(self.found))
+
+    def check(self, clips: int) -> None:
+        """Raise InputError if too large a share is rejected, or nothing is left."""
+        share = len(self.found) / max(1, clips + len(self.found))
+        if not clips and not self.found:
+            raise InputError("there is no clip to read", mend="Check the archives and the list of clips to leave out")
+        if share <= self._settings.max_rejected and clips:
+            return
+        reasons = collections.Counter(reject.reason for reject in self.found).most_common(3)
+        examples = "; ".join(
+            f"{reject.archive}: {reject.member}{f', line {reject.line}' if reject.line else ''}: {reject.reason}"
+            for reject in self.found[:3]
+        )
+        raise InputError(
+            f"{len(self.found)} of {clips + len(self.found)} clips cannot be used, more than decode.max_rejected "
+            f"({self._settings.max_rejected:g}) allows: {'; '.join(f'{n} x {reason}' for reason, n in reasons)}. "
+            f"For example {examples}",
+            mend="Get the archive anew from its owner, or raise decode.max_rejected",
+        )
+
+
+def _row(clip: Clip, start: int) -> dict[str, int | str]:
+    unknown = dict.fromkeys(("subject", "camera", "setup", "replication"), -1)
+    measured = {"frames": len(clip.coordinates), "bodies": body_count(clip.coordinates), "start": start}
+    return {"name": clip.name, "label": clip.label, **unknown, **clip.columns, **measured}
+
+
+def _arrange(rows: list[dict[str, int | str]], path: Path) -> pd.DataFrame:
+    """The samples table sorted by name; the array is rewritten if its clips came in another order."""
+    samples = pd.DataFrame(rows)
+    samples = samples[[*COLUMNS, *(name for name in samples.columns if name not in COLUMNS)]]
+    order = np.array(sorted(range(len(rows)), key=lambda row: str(rows[row]["name"])))
+    if (np.diff(order) == 1).all():
+        return samples
+    samples = samples.iloc[order].reset_index(drop=True)
+    starts, frames = samples["start"].to_numpy(np.int64), samples["frames"].to_numpy(np.int64)
+    unordered = open_array(path)
+    ordered = path.with_suffix(".ordered")
+    with ArrayWriter(ordered, unordered.shape[1:]) as writer:
+        for first, last in clip_chunks(frames):
+            parts = [unordered[starts[clip] : starts[clip] + frames[clip]] for clip in range(first, last)]
+            writer.append(np.concatenate(parts))
+    del unordered
+    ordered.replace(path)
+    samples["start"] = np.cumsum(frames) - frames
+    return samples
+
+
+def _read(format_name: str, request: Request, task: Any) -> list[Clip | Reject]:
+    return READERS[format_name].read(request, task)
+
+
+def _results(format_name: str, request: Request, plan: Plan, processes: int) -> Iterator[list[Clip | Reject]]:
+    """Results of the tasks in their order, at most a few tasks ahead of who takes them."""
+    if processes <= 1 or plan.total < _WORTH_PROCESSES:
+        for task in plan.tasks:
+            yield _read(format_name, request, task)
+        return
+    waiting: collections.deque[Future[list[Clip | Reject]]] = collections.deque()
+    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        for task in plan.tasks:
+            waiting.append(pool.submit(_read, format_name, request, task))
+            if len(waiting) > processes + 2:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise InputError(
+            "a process that read archives was killed, probably for want of memory",
+            mend="Set compute.processes to 1, or give the job more memory",
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _progress(results: Iterator[list[Clip | Reject]], total: int) -> Iterator[list[Clip | Reject]]:
+    """The results as they are; a bar on a terminal, else a line now and then."""
+    done = 0
+    with _shown(total) as show:
+        for result in results:
+            yield result
+            done += len(result)
+            show(done)
+
+
+@contextmanager
+def _shown(total: int) -> Iterator[Callable[[int], None]]:
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("decode"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            bar = progress.add_task("decode", total=total)
+            yield lambda done: progress.update(bar, completed=done)
+        return
+    last = time.monotonic()
+
+    def line(done: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > 15:
+            last = time.monotonic()
+            logger.info("decoded %d of %d", done, total)
+
+    yield line

@@ -1,0 +1,12 @@
+"""Readers by format. To add a format: one file with a reader, and one entry here."""
+
+from __future__ import annotations
+
+from ikem.data.formats import NtuReader, NwuclaReader
+from ikem.data.work import Reader
+
+READERS: dict[str, Reader] = {
+    "ntu": NtuReader(),
+    "nwucla": NwuclaReader(),
+}
+"""Reader of each `format` that a dataset can name."""

@@ -1,0 +1,155 @@
+"""7z archives, read member by member in one pass: what is solid cannot be entered in the middle."""
+
+from __future__ import annotations
+
+import lzma
+import stat
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import py7zr
+from py7zr.exceptions import ArchiveError
+from py7zr.io import Py7zIO, WriterFactory
+
+from ikem.data.archives import LARGEST_MEMBER, Member, judged
+from ikem.data.clips import ClipError
+from ikem.errors import InputError
+
+_FAULTS: tuple[type[Exception], ...] = (
+    ArchiveError,
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    AssertionError,
+)
+_FAULTS += (
+    py7zr.PasswordRequired,
+    RuntimeError,
+    MemoryError,
+    OverflowError,
+    lzma.LZMAError,
+    py7zr.exceptions.InternalError,
+)
+
+
+class _Stopped(Exception):
+    """The reader wants no more members."""
+
+
+class SevenZipArchive:
+    """A 7z archive. One thread unpacks, a few members ahead of who reads."""
+
+    random_access = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def _open(self, stream: Any) -> py7zr.SevenZipFile:
+        try:
+            archive = py7zr.SevenZipFile(stream, "r")
+        except _FAULTS as error:
+            raise self._broken(error) from error
+        if archive.needs_password():
+            raise InputError("is encrypted", where=str(self.path), mend="Give the archive without a password")
+        return archive
+
+    def _broken(self, error: BaseException) -> InputError:
+        if isinstance(error, py7zr.PasswordRequired):
+            return InputError("is encrypted", where=str(self.path), mend="Give the archive without a password")
+        detail = error if str(error) else type(error).__name__
+        return InputError(
+            f"is a broken or cut-off 7z archive ({detail})", where=str(self.path), mend="Delete it and get it again"
+        )
+
+    def members(self) -> list[Member]:
+        """See Archive."""
+        with self.path.open("rb") as stream, self._open(stream) as archive:
+            members = []
+            for number, entry in enumerate(archive.files):
+                if entry.is_directory:
+                    continue
+                mode = entry.posix_mode
+                odd = entry.is_symlink or entry.is_junction or entry.is_socket or (mode and stat.S_ISLNK(mode))
+                problem = "is a link or special file" if odd else None
+                members.append(Member(str(entry.filename), int(entry.uncompressed), number, problem))
+        return judged(members, [0] * len(members), self.path.stat().st_size, self.path)
+
+    def read(self, members: Sequence[Member]) -> Iterator[tuple[Member, bytes | ClipError]]:
+        """See Archive: one pass, in the archive's order. At most three members are in memory at once."""
+        queue: Queue[tuple[Member, bytes | ClipError] | BaseException | None] = Queue(maxsize=1)
+        stop = threading.Event()
+        thread = threading.Thread(target=self._unpack, args=(list(members), queue, stop), daemon=True)
+        thread.start()
+        try:
+            while (item := queue.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise self._broken(item) if not isinstance(item, InputError) else item
+                yield item
+        finally:
+            stop.set()
+            while thread.is_alive():
+                while not queue.empty():
+                    queue.get()
+                thread.join(0.01)
+
+    def _unpack(self, members: list[Member], queue: Queue[Any], stop: threading.Event) -> None:
+        try:
+            # An open file, not a path: py7zr then unpacks in this one thread, in order, not several blocks at once.
+            with self.path.open("rb") as stream, self._open(stream) as archive:
+                wanted = {f"/{member.name}": member for member in members}
+                archive.extract(Path("/"), [member.name for member in members], factory=_Factory(wanted, queue, stop))
+            queue.put(None)
+        except _Stopped:
+            pass
+        except BaseException as error:  # carried over to the thread that reads
+            if not stop.is_set():
+                queue.put(error)
+
+
+class _Factory(WriterFactory):
+    def __init__(self, wanted: dict[str, Member], queue: Queue[Any], stop: threading.Event) -> None:
+        self._wanted, self._queue, self._stop = wanted, queue, stop
+
+    def create(self, filename: str) -> Py7zIO:
+        return _Memory(self._wanted.pop(filename, None), self._queue, self._stop)
+
+
+class _Memory(Py7zIO):
+    """Takes the bytes of one member and hands them on when it is complete."""
+
+    def __init__(self, member: Member | None, queue: Queue[Any], stop: threading.Event) -> None:
+        self._member, self._queue, self._stop = member, queue, stop
+        self._content = bytearray()
+
+    def write(self, s: bytes | bytearray) -> int:
+        if self._stop.is_set():
+            raise _Stopped
+        if self._member is not None:
+            if len(self._content) + len(s) > min(self._member.size, LARGEST_MEMBER):
+                raise ValueError(f"{self._member.name} is larger than declared")
+            self._content += s
+        return len(s)
+
+    def read(self, size: int | None = None) -> bytes:
+        return b""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return 0
+
+    def flush(self) -> None:
+        pass
+
+    def size(self) -> int:
+        return len(self._content)
+
+    def close(self) -> None:
+        if self._member is not None:
+            self._queue.put((self._member, bytes(self._content)))
+            self._member, self._content = None, bytearray()

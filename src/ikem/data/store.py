@@ -1,0 +1,132 @@
+"""Prepared arrays and modalities on disk, made chunk by chunk, and opened again with checks."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ikem.data.arrayfile import ArrayWriter, clip_chunks, open_array, staging
+from ikem.data.clips import BODIES
+from ikem.errors import InputError
+from ikem.files import atomic
+from ikem.settings import Prepare
+from ikem.skeleton import Skeleton, load_skeleton
+
+if TYPE_CHECKING:
+    from ikem.job import Job
+
+__all__ = ["generate_modalities", "load_samples", "open_array", "prepare"]
+
+logger = logging.getLogger("ikem")
+
+_WHOLE = ("label", "subject", "camera", "setup", "replication", "frames", "bodies", "start")
+_NEEDED = ("name", "label", "frames", "bodies")
+_CHUNK_CLIPS = 256
+
+
+def prepare_job(job: Job, decoded: Path) -> list[Path]:
+    """Run a `prepare` job; `decoded` is decoded/samples.csv."""
+    skeleton = load_skeleton(job.settings["skeleton"])
+    prepare(decoded.parent, job.output.parent, skeleton, Prepare(**job.settings["prepare"]))
+    return [job.output.with_name("samples.csv")]
+
+
+def modality_job(job: Job, prepared: Path) -> None:
+    """Run a `modality` job; `prepared` is prepared/position.npy."""
+    generate_modalities(prepared.parent, job.settings["modality"], job.output, load_skeleton(job.settings["skeleton"]))
+
+
+def prepare(decoded: Path, output: Path, skeleton: Skeleton, settings: Prepare) -> None:
+    """Centre, resize and turn decoded clips: writes position.npy (N, 3, T, V, M) float32 and samples.csv to `output`.
+
+    Raises:
+        InputError: the decoded files are missing, broken, or do not belong together.
+    """
+    from ikem.data.prepare import prepare_clips
+
+    coordinates = open_array(decoded / "coordinates.npy", (BODIES, skeleton.joint_count, 3))
+    samples = load_samples(decoded / "samples.csv")
+    frames = samples["frames"].to_numpy(np.int64)
+    starts = np.cumsum(frames) - frames
+    if "start" not in samples or int(frames.sum()) != len(coordinates) or (starts != samples["start"]).any():
+        raise InputError(
+            "does not belong to the coordinates.npy beside it",
+            where=str(decoded / "samples.csv"),
+            mend="Delete the folder and run again",
+        )
+    shape = (3, settings.frames, skeleton.joint_count, BODIES)
+    with staging(output, ("samples.csv", "position.npy")) as scratch:
+        samples.drop(columns="start").to_csv(scratch / "samples.csv", index=False, lineterminator="\n")
+        with ArrayWriter(scratch / "position.npy", shape) as writer:
+            for first, last in clip_chunks(frames):
+                begin, end = starts[first], starts[last - 1] + frames[last - 1]
+                chunk = np.array(coordinates[begin:end])
+                writer.append(
+                    prepare_clips(
+                        chunk, starts[first:last] - begin, frames[first:last], skeleton, settings.frames, settings.turn
+                    )
+                )
+    logger.info("prepared %d clips of %d frames each", len(samples), settings.frames)
+
+
+def generate_modalities(prepared: Path, modality: str, output: Path, skeleton: Skeleton) -> None:
+    """Write one modality of prepared clips to `output`: (N, 3, T, V, M) float32.
+
+    The joint modality is position.npy itself, and is linked to it where the file system can.
+
+    Raises:
+        InputError: the prepared files are missing, broken, or do not belong together.
+    """
+    import torch
+
+    from ikem.modalities import generate
+
+    position = open_array(prepared / "position.npy")
+    samples = load_samples(prepared / "samples.csv")
+    if position.ndim != 5 or position.shape[1] != 3 or position.shape[3] != skeleton.joint_count:
+        raise InputError(f"has the shape {position.shape}", where=str(prepared / "position.npy"), mend="Delete it")
+    if len(samples) != len(position):
+        raise InputError("does not belong to position.npy", where=str(prepared / "samples.csv"), mend="Delete both")
+    frames = torch.from_numpy(samples["frames"].to_numpy(np.int64, copy=True))
+    with atomic(output) as temporary, ArrayWriter(temporary, position.shape[1:]) as writer:
+        for first in range(0, len(position), _CHUNK_CLIPS):
+            clips = np.array(position[first : first + _CHUNK_CLIPS])
+            chunk = torch.from_numpy(clips).permute(0, 4, 1, 2, 3).contiguous()  # (N, M, C, T, V)
+            made = generate(modality, chunk, frames[first : first + _CHUNK_CLIPS], skeleton)
+            writer.append(made.permute(0, 2, 3, 4, 1).contiguous().numpy())
+    logger.info("generated %s of %d clips", modality, len(position))
+
+
+def load_samples(path: Path) -> pd.DataFrame:
+    """Read a samples table: `name` is text, what counts or numbers is int64, other columns are text or numbers.
+
+    Raises:
+        InputError: the file is missing, no such table, or names a clip twice.
+    """
+    mend = "Delete it and run again"
+    try:
+        samples = pd.read_csv(
+            path, dtype={"name": str}, keep_default_na=False, na_filter=False, encoding="utf-8", low_memory=False
+        )
+    except (OSError, ValueError, UnicodeError, pd.errors.ParserError) as error:
+        raise InputError(f"samples table cannot be read ({error})", where=os.fspath(path), mend=mend) from error
+    absent = [name for name in _NEEDED if name not in samples.columns]
+    if absent:
+        raise InputError(f"samples table has no column {', '.join(absent)}", where=str(path), mend=mend)
+    for name in _WHOLE:
+        if name not in samples.columns:
+            continue
+        if samples[name].dtype != np.int64:
+            raise InputError(f"column {name} must hold whole numbers only", where=str(path), mend=mend)
+    low = [name for name in ("label", "bodies") if len(samples) and samples[name].min() < 0]
+    if low or (len(samples) and samples["frames"].min() < 1):
+        raise InputError(f"column {(*low, 'frames')[0]} has a value that is too small", where=str(path), mend=mend)
+    twice = samples["name"][samples["name"].duplicated()]
+    if len(twice):
+        raise InputError(f"names the clip {twice.iloc[0]!r} twice", where=str(path), mend=mend)
+    return samples
