@@ -142,7 +142,7 @@ class _Builder:
             fused = [line for line in fused if not line[1]]
         sections = []
         if fused:
-            note = "Each method with all its modalities; a fusion is the mean of the logits of its modalities."
+            note = "Each method with all its modalities together."
             sections.append(self._section("Methods", note, fused, by_streams=False))
         if not all(line in fused for line in single):
             note = "The best of each modality is bold."
@@ -225,9 +225,12 @@ def _caption(summaries: Iterable[Summary]) -> str:
     seeds = _range([summary.seeds for summary in found], "seed")
     draws = [summary.draws for summary in found if summary.draws]
     runs = f"{seeds} and {_range(draws, 'draw')} of the labelled clips" if draws else seeds
+    measure = "Top-1 accuracy"
+    if any(summary.best_top1 for summary in found):
+        measure += " after the last epoch"
     if all(len(summary.values) == 1 for summary in found):
-        return f"Top-1 accuracy after the last epoch, percent; {runs}, so no deviation can be given."
-    return f"Top-1 accuracy after the last epoch, percent; mean ± standard deviation (n - 1) over {runs}."
+        return f"{measure}, percent; {runs}, so no deviation can be given."
+    return f"{measure}, percent; mean ± standard deviation (n - 1) over {runs}."
 
 
 def _range(numbers: Sequence[int], noun: str) -> str:

@@ -134,4 +134,4 @@ def _counted(values: Iterable[str]) -> str:
     if len(counts) == 1:
         only = next(iter(counts))
         return "" if only == "not known" else only
-    return ", ".join(f"{name} ({count} jobs)" for name, count in sorted(counts.items()))
+    return ", ".join(f"{name} ({count} job{'s' if count > 1 else ''})" for name, count in sorted(counts.items()))

@@ -9,6 +9,7 @@ import csv
 import io
 import re
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -118,7 +119,10 @@ def print_main_table(
 
 
 def _terminal(table: Table, width: int) -> str:
-    parts = [f"{table.title}. {table.caption}"]
+    def fill(text: str) -> str:
+        return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+
+    parts = [fill(f"{table.title}. {table.caption}")]
     for section in table.sections[:1]:
         grids = [_plain(section)]
         if max(map(len, grids[0].splitlines())) > width:
@@ -127,8 +131,8 @@ def _terminal(table: Table, width: int) -> str:
     if any(entry.best for section in table.sections[:1] for line in section.lines for entry in line):
         parts.append("* the best pretrained method of a column")
     if table.dagger:
-        parts.append(f"{DAGGER} {table.dagger}")
-    parts += [f"[{number}] {text}" for number, text in enumerate(table.footnotes, 1)]
+        parts.append(fill(f"{DAGGER} {table.dagger}"))
+    parts += [fill(f"[{number}] {text}") for number, text in enumerate(table.footnotes, 1)]
     return "\n\n".join(parts) + "\n"
 
 

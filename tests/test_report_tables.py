@@ -1,0 +1,326 @@
+"""Tables: known means and deviations, empty cells with their reason, published values where they belong."""
+
+import csv
+import io
+import re
+import statistics
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from ikem.config import build_config
+from ikem.report.layout import Section, Table, lay_out
+from ikem.report.naming import Naming, naming_of, streams_title
+from ikem.report.published import published_results, published_value
+from ikem.report.results import Missing, Row, write_results
+from ikem.report.summary import Cell, Figure, summarise, widest
+from ikem.report.tables import as_csv, as_markdown, print_main_table, write_tables
+from report_samples import NAMING, SIX, THREE, benchmark, row
+
+
+def table_of(rows: Iterable[Row], missing: Iterable[Missing] = (), naming: Naming = NAMING) -> Table:
+    return lay_out(list(rows), list(missing), "linear", naming)
+
+
+def grid_of(section: Section) -> dict[str, dict[str, str]]:
+    """Text and marks of each line by its first word and the title of the column."""
+    return {
+        line[0].text: {
+            title: ("*" if entry.best else "") + entry.text + entry.marks
+            for title, entry in zip(section.header, line, strict=True)
+        }
+        for line in section.lines
+    }
+
+
+def test_mean_and_deviation_are_those_of_a_sample() -> None:
+    figure = Figure.of([2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0])
+    assert (figure.mean, figure.deviation) == (5.0, pytest.approx((32 / 7) ** 0.5))
+    assert str(figure) == "5.00 ± 2.14"
+    assert str(Figure.of([70.0, 71.0])) == "70.50 ± 0.71"
+
+
+def test_one_seed_has_no_deviation() -> None:
+    table = table_of([row(top1=61.236)])
+    assert grid_of(table.sections[0])["joint"]["demo xsub"] == "61.24"
+    assert "±" not in as_markdown(table)
+    assert "1 seed, so no deviation" in table.caption
+
+
+def test_seeds_and_draws_are_pooled() -> None:
+    values = {(0, 0): 50.0, (0, 1): 52.0, (1, 0): 54.0, (1, 1): 60.0}
+    rows = [row(seed=seed, draw=draw, top1=top1) for (seed, draw), top1 in values.items()]
+    summary = summarise(rows, [], "linear")[Cell("ikem-6", "joint", "demo", "xsub")]
+    assert summary.top1 == Figure(54.0, statistics.stdev(values.values()))
+    assert (summary.seeds, summary.draws, summary.values) == (2, 2, (50.0, 52.0, 54.0, 60.0))
+    assert "over 2 seeds and 2 draws" in table_of(rows).caption
+
+
+def test_best_epoch_stands_under_its_own_name_only() -> None:
+    table = table_of([row(top1=50.0, best_top1=77.77)])
+    assert "77.77" not in as_markdown(table)
+    (line,) = csv.DictReader(io.StringIO(as_csv(table, NAMING)))
+    assert (line["demo/xsub top1"], line["demo/xsub best_test_epoch_top1"]) == ("50.00", "77.77")
+
+
+def test_captions_tell_uneven_seeds() -> None:
+    rows = [row(seed=seed) for seed in range(3)] + [row(protocol="xview")]
+    assert "over 1 to 3 seeds" in table_of(rows).caption
+
+
+def test_missing_cells_are_empty_and_say_why() -> None:
+    rows = [row(streams=streams, protocol="xsub") for streams in ("joint", SIX)]
+    gaps = [Missing("demo", "xview", "ikem-6", "linear", seed, "out of memory") for seed in (1, 0)]
+    table = table_of(rows, [*gaps, Missing("demo", "xsub", "random", "linear", 0, "not run")])
+    assert table.footnotes == (
+        "Random encoder, demo xsub, seed 0: not run",
+        "IKEM-6, demo xview, seeds 0, 1: out of memory",
+    )
+    grid = grid_of(table.sections[0])
+    assert grid["IKEM-6"] == {
+        "Method": "IKEM-6",
+        "Streams": "all 6 modalities",
+        "demo xsub": "50.00",
+        "demo xview": "[2]",
+    }
+    assert grid["Random encoder"] == {"Method": "Random encoder", "Streams": "–", "demo xsub": "[1]", "demo xview": ""}
+    markdown = as_markdown(table)
+    assert "- \\[2\\] IKEM-6, demo xview, seeds 0, 1: out of memory" in markdown
+    lines = {line["streams"]: line for line in csv.DictReader(io.StringIO(as_csv(table, NAMING)))}
+    assert lines[SIX]["demo/xview top1"] == ""
+    assert lines[SIX]["demo/xview note"] == "seeds 0, 1: out of memory"
+
+
+def test_a_failed_seed_is_told_beside_the_mean_of_the_others() -> None:
+    rows = [row(seed=0, top1=50.0), row(seed=1, top1=52.0)]
+    table = table_of(rows, [Missing("demo", "xsub", "ikem-6", "linear", 2, "killed")])
+    assert grid_of(table.sections[0])["joint"]["demo xsub"] == "51.00 ± 1.41[1]"
+
+
+def test_only_missing_cells() -> None:
+    table = table_of([], [Missing("demo", "xsub", "ikem-6", "linear", 0, "killed")])
+    assert table.caption == "No figures yet."
+    assert grid_of(table.sections[0])["IKEM-6"]["demo xsub"] == "[1]"
+
+
+def test_incomplete_data_are_marked() -> None:
+    table = table_of([row(complete=False, train_clips=99, test_clips=44), row(protocol="xview")])
+    grid = grid_of(table.sections[0])["joint"]
+    assert (grid["demo xsub"], grid["demo xview"]) == ("50.00†", "50.00")
+    assert table.dagger == "Not the published number of clips (here train / test): demo xsub 99 / 44."
+    assert "† Not the published" in as_markdown(table)
+
+
+def test_best_is_a_pretrained_method() -> None:
+    tops = {"random": 99.0, "skeletonclr": 40.0, "ikem-3": 60.004, "ikem-6": 60.0, "supervised": 98.0}
+    grid = grid_of(
+        table_of(row(method=name, streams=SIX, top1=top, top5=100.0) for name, top in tops.items()).sections[0]
+    )
+    best = {name for name, line in grid.items() if line["demo xsub"].startswith("*")}
+    assert best == {"IKEM-3", "IKEM-6"}, "equal as shown, both are best"
+
+
+def test_one_pretrained_method_alone_is_not_the_best() -> None:
+    table = table_of([row(), row(method="random")])
+    assert "**" not in as_markdown(table)
+
+
+def test_single_modalities_are_compared_with_each_other() -> None:
+    rows = [
+        row(method=method, streams=streams, top1=top)
+        for method, tops in {"skeletonclr": (50.0, 41.0, 60.0), "ikem-3": (45.0, 44.0, 70.0)}.items()
+        for streams, top in zip(("joint", "motion", THREE), tops, strict=True)
+    ]
+    methods, single = table_of(rows).sections
+    assert [(line[0].text, line[1].text) for line in single.lines] == [
+        ("joint", "SkeletonCLR"), ("joint", "IKEM-3"), ("motion", "SkeletonCLR"), ("motion", "IKEM-3"),
+    ]  # fmt: skip
+    assert [line[2].best for line in single.lines] == [True, False, False, True]
+    assert [line[2].best for line in methods.lines] == [False, True]
+
+
+def test_orders_follow_the_naming() -> None:
+    rows, _ = benchmark(evaluations=("linear",))
+    table = table_of([*rows, row(method="another"), row(dataset="zoo")])
+    titles = [line[0].text for line in table.sections[0].lines]
+    assert titles == [*NAMING.methods.values(), "another"]
+    assert table.splits[:2] == (("nwucla", "xview"), ("nwucla", "xsub"))
+    assert table.splits[-2:] == (("demo", "xsub"), ("zoo", "xsub"))
+
+
+def test_published_values_stand_beside_the_same_cells_only() -> None:
+    rows = [
+        row(dataset="ntu60", protocol=protocol, method=method, streams=streams)
+        for protocol in ("xsub", "xview")
+        for method, streams in (
+            ("crossclr-3", THREE),
+            ("crossclr-6", SIX),
+            ("ikem-6", SIX),
+            ("skeletonclr-joint", "joint"),
+        )
+    ]
+    methods, *_, others = table_of(rows).sections
+    assert methods.header == ("Method", "Streams", "NTU-60 xsub", "published", "NTU-60 xview", "published")
+    column = {line[0].text: (line[3].text, line[5].text) for line in methods.lines}
+    assert column == {
+        "CrosSCLR-3": ("77.8", "83.4"), "CrosSCLR-6": ("", ""), "IKEM-6": ("", ""),
+        "SkeletonCLR, joint": ("68.3", "76.4"),
+    }  # fmt: skip
+    assert others.title == "Published by others"
+    listed = {(line[0].text, line[1].text): [entry.text for entry in line[2:]] for line in others.lines}
+    assert listed["AimCLR", "joint"] == ["74.3", "79.7", "Awesome-SSL-skeleton table"]
+    assert ("CrosSCLR", THREE) not in listed, "it stands beside ours"
+    assert ("SkeletonCLR", THREE) in listed, "ours is the joint modality alone"
+    assert all(line[-1].text for line in others.lines)
+
+
+def test_made_data_have_no_published_columns() -> None:
+    rows = [row(dataset=dataset, method="crossclr-3", streams=THREE) for dataset in ("demo", "ntu60")]
+    naming = Naming(published_as={"crossclr-3": "CrosSCLR"}, published_datasets={"ntu60": None})
+    table = table_of(rows, naming=naming)
+    assert len(table.sections) == 1
+    assert "published" not in as_markdown(table).lower()
+    assert "published" not in as_csv(table, naming)
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "method", "protocol", "value"),
+    [
+        ("semi-10", "AimCLR", "xview", "81.6"),
+        ("semi-1", "AimCLR", "xsub", "54.8"),
+        ("finetune", "CrosSCLR", "xsub", "86.2"),
+    ],
+)
+def test_evaluations_have_their_published_names(evaluation: str, method: str, protocol: str, value: str) -> None:
+    naming = Naming(published_as={"m": method})
+    found = published_value(naming, "m", THREE, "ntu60", protocol, evaluation)
+    assert found is not None
+    assert (found.top1, bool(found.source)) == (value, True)
+
+
+def test_published_file_is_sound() -> None:
+    items = published_results()
+    assert len(items) == 294
+    assert len({(i.method, i.streams, i.dataset, i.protocol, i.evaluation) for i in items}) == len(items)
+    assert all(0 < float(item.top1) < 100 and item.source for item in items)
+    assert {item.dataset for item in items} == {"ntu60", "ntu120", "pkummd1", "pkummd2", "nwucla"}
+    assert not any("IKEM" in item.method.upper() for item in items)
+
+
+def test_naming_follows_the_config() -> None:
+    config = build_config(
+        {
+            "datasets": {
+                "mine": {
+                    "title": "Mine", "format": "ntu", "skeleton": "ntu25",
+                    "archives": {"skeletons": {"file": "a.zip"}},
+                    "protocols": {"xview": {"column": "camera", "train": [2]},
+                                  "xsub": {"column": "subject", "train": [1]}},
+                    "class_names": ["sit", "stand"],
+                }
+            },
+            "recipes": {"published": {}},
+            "methods": {
+                "two": {"kind": "crossclr", "title": "Two", "modalities": ["joint", "motion"],
+                        "published_as": "CrosSCLR"},
+                "floor": {"kind": "random", "modalities": ["joint"]},
+            },
+            "evaluations": {
+                "near": {"kind": "knn", "k": 1},
+                "few": {"kind": "semi", "fraction": 0.1, "schedule": {"epochs": 1, "learning_rate": 0.1}},
+                "all": {"kind": "finetune"},
+            },
+            "benchmark": [{"dataset": "mine", "protocols": ["xsub"], "methods": ["two"], "evaluations": ["near"]}],
+        }
+    )  # fmt: skip
+    naming = naming_of(config)
+    assert (naming.method("two"), naming.method("floor"), naming.split("mine", "xsub")) == ("Two", "floor", "Mine xsub")
+    assert naming.published_as["two"] == "CrosSCLR"
+    assert "floor" in naming.unranked
+    assert "two" not in naming.unranked
+    assert naming.classes["mine"] == ("sit", "stand")
+    assert naming.protocols["mine"] == ("xview", "xsub")
+    assert [naming.published_evaluation(name) for name in ("near", "few", "all")] == ["knn-1", "semi-10%", "finetune"]
+    assert [naming.fraction(name) for name in ("near", "few", "all")] == [None, 0.1, 1.0]
+
+
+def test_fractions_follow_names_without_a_config() -> None:
+    assert [Naming().fraction(name) for name in ("semi-1", "semi-2.5", "finetune", "linear", "semi")] == [
+        0.01, 0.025, 1.0, None, None,
+    ]  # fmt: skip
+
+
+def test_headline_is_the_widest_fusion() -> None:
+    cells = [Cell("a", name, "d", "p") for name in ("motion", "joint", THREE, "joint+motion")]
+    assert widest(cells) == {"a": THREE}
+    assert widest(cells[:2]) == {"a": "joint"}
+    assert [streams_title(name) for name in (SIX, THREE, "rotation_axis")] == [
+        "all 6 modalities",
+        THREE,
+        "rotation axis",
+    ]
+
+
+def test_tables_are_the_same_bytes_each_time(tmp_path: Path) -> None:
+    rows, missing = benchmark()
+    write_results(rows, missing, tmp_path / "results.csv")
+    first = {path.name: path.read_bytes() for path in write_tables(tmp_path / "results.csv", tmp_path / "a", NAMING)}
+    write_results(rows[::-1], missing, tmp_path / "results.csv")
+    second = {path.name: path.read_bytes() for path in write_tables(tmp_path / "results.csv", tmp_path / "b", NAMING)}
+    assert first == second
+    assert set(first) == {f"{name}.{kind}" for name in NAMING.evaluations for kind in ("md", "csv")}
+
+
+def test_markdown_is_a_table_and_escapes_what_it_shows() -> None:
+    naming = Naming(methods={"ikem-6": "a|b <script>alert(1)</script> [x](javascript:y) *_`\x1b[31m&lt;"})
+    markdown = as_markdown(table_of([row(streams=SIX), row(streams=SIX, protocol="xview")], naming=naming))
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    bars = [len(re.findall(r"(?<!\\)\|", line)) for line in lines]
+    assert bars == [5, 5, 5]
+    assert "<script" not in markdown
+    assert "\x1b" not in markdown
+    assert "\\[x\\](javascript:y) \\*\\_\\`" in markdown
+    assert "&amp;lt;" in markdown
+    assert len({len(line) for line in lines}) == 1, "columns are aligned"
+
+
+def test_main_table_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows, missing = benchmark((("demo", "xsub"), ("demo", "xview")), ("linear", "knn-1"), (0,))
+    write_results(rows, missing, tmp_path / "results.csv")
+    print_main_table(tmp_path / "results.csv", NAMING, {"tables": tmp_path / "tables", "report": "report.html"})
+    printed = capsys.readouterr().out
+    assert printed.startswith("Linear evaluation. Top-1")
+    for title in NAMING.methods.values():
+        assert f"\n{title} " in printed
+    assert "acceleration" not in printed
+    assert re.search(r"\d\d\.\d\d\*", printed)
+    assert "[1] Student of IKEM-6, demo xsub, seed 0: out of memory" in printed
+    assert printed.endswith(f"tables  {tmp_path / 'tables'}\nreport  report.html\n")
+    assert max(map(len, printed.splitlines())) <= 120
+
+
+def test_wide_main_table_is_printed_split_by_split(tmp_path: Path) -> None:
+    rows, missing = benchmark(evaluations=("linear",))
+    write_results(rows, missing, tmp_path / "results.csv")
+    stream = io.StringIO()
+    print_main_table(tmp_path / "results.csv", NAMING, {}, stream=stream, width=100)
+    assert stream.getvalue().count("Method") == 5
+    assert max(map(len, stream.getvalue().splitlines())) <= 100
+    assert "77.8" in stream.getvalue()
+
+
+def test_main_table_on_a_terminal_without_unicode(tmp_path: Path) -> None:
+    write_results([row(seed=seed, complete=False) for seed in (0, 1)], [], tmp_path / "results.csv")
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    print_main_table(tmp_path / "results.csv", NAMING, {"tables": "t"}, stream=stream)
+    assert b"50.00 +/- 0.00" in raw.getvalue()
+
+
+def test_main_table_without_results(tmp_path: Path) -> None:
+    write_results([], [], tmp_path / "results.csv")
+    stream = io.StringIO()
+    print_main_table(tmp_path / "results.csv", NAMING, {}, stream=stream)
+    assert stream.getvalue() == "No results yet.\n"
+    assert write_tables(tmp_path / "results.csv", tmp_path, NAMING) == []
