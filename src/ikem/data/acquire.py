@@ -1,16 +1,27 @@
-"""Raw files: found in the data folder, or downloaded."""
+"""Raw files: found in the data folder, or downloaded from where the config says."""
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+import filelock
+import pooch
+
+from ikem.data.download import download
 from ikem.errors import InputError
 from ikem.files import read_json, write_json
+from ikem.settings import Archive
 
 if TYPE_CHECKING:
     from ikem.job import Job
+
+logger = logging.getLogger("ikem")
 
 
 def acquire(job: Job, inputs: Mapping[str, Path], data: Path) -> None:
@@ -22,9 +33,7 @@ def acquire(job: Job, inputs: Mapping[str, Path], data: Path) -> None:
         made = inputs["made"]
         path = next(made.with_name(names[role]) for names in MADE.values() if names["skeletons"] == made.name)
     else:
-        path = data / job.settings["archives"][role]["file"]
-    if not path.exists():
-        raise InputError("is missing", where=str(path))
+        path = get_archive({name: Archive(**entry) for name, entry in job.settings["archives"].items()}, role, data)
     write_json(job.output, {"path": str(path), "bytes": path.stat().st_size if path.is_file() else None})
 
 
@@ -42,3 +51,128 @@ def located(record: Path) -> Path:
     if found["bytes"] is not None and path.stat().st_size != found["bytes"]:
         raise InputError("is another file than before (its size has changed)", where=str(path), mend=mend)
     return path
+
+
+def get_archive(archives: Mapping[str, Archive], role: str, data: Path) -> Path:
+    """Path of a raw file: in the data folder, at a local address, or downloaded into the data folder.
+
+    Args:
+        archives: all raw files of the dataset by role; a message names each one that is absent.
+        role: the one to get.
+        data: the data folder.
+
+    Raises:
+        InputError: it is absent and may not or cannot be downloaded, or its checksum is another one.
+    """
+    archive = archives[role]
+    path = data / archive.file
+    if path.exists():
+        check(path, archive)
+        return path
+    local = _local(archive)
+    if local is not None and local.exists():
+        check(local, archive)
+        return local
+    if local is not None or not _may_download(archive):
+        raise InputError(_absent(archives, data), where=str(path), mend=_how(archives, data))
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(path.with_name(f".{path.name}.lock")):
+            if not path.exists():  # another process may have got it while we waited
+                _fetch(archive, path)
+    except OSError as error:
+        raise InputError(f"cannot be written ({error.strerror or error})", where=str(path)) from error
+    return path
+
+
+def check(path: Path, archive: Archive) -> None:
+    """Raise InputError if a file's checksum is not the expected one. Folders and files without one pass."""
+    for kind, expected in (("md5", archive.md5), ("sha256", archive.sha256)):
+        if expected is None or path.is_dir():
+            continue
+        found = pooch.file_hash(str(path), alg=kind)
+        if found != expected:
+            raise InputError(
+                f"its {kind} is {found}, expected {expected}: it is not complete, or another file",
+                where=str(path),
+                mend=f"Delete it and get it anew; or, if you trust this version, change the {kind} in the config",
+            )
+
+
+def _local(archive: Archive) -> Path | None:
+    """The path in `url`, if it is none of the web's."""
+    if archive.url is None:
+        return None
+    parts = urlsplit(archive.url)
+    if parts.scheme in ("http", "https"):
+        return None
+    return Path(url2pathname(parts.path)) if parts.scheme == "file" else Path(archive.url).expanduser()
+
+
+def _may_download(archive: Archive) -> bool:
+    return bool(archive.url or archive.google_drive) and (archive.terms is None or archive.terms_accepted)
+
+
+def _fetch(archive: Archive, path: Path) -> None:
+    part = path.with_name(f".{path.name}.part")
+    if archive.url is not None:
+        logger.info("downloading %s", archive.url)
+        download(archive.url, part)
+    else:
+        _fetch_drive(str(archive.google_drive), part)
+    try:
+        check(part, archive)
+    except InputError as error:
+        part.unlink(missing_ok=True)
+        source = archive.url or f"Google Drive {archive.google_drive}"
+        raise InputError(
+            f"gave a wrong file ({error.what}); it was deleted", where=source, mend="Check the address and the checksum"
+        ) from error
+    part.replace(path)
+    logger.info("downloaded %s", path)
+
+
+def _fetch_drive(identity: str, part: Path) -> None:
+    import gdown
+
+    logger.info("downloading %s from Google Drive", identity)
+    try:
+        # gdown keeps its own partial file beside `part` and goes on from it.
+        got = gdown.download(id=identity, output=str(part), quiet=not sys.stderr.isatty(), resume=True)
+    except Exception as error:  # gdown has many kinds, of several libraries
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"Google Drive does not give the file ({reason})",
+            where=f"Google Drive {identity}",
+            mend="Its daily quota may be used up: try again later, or download it with a browser into the data folder",
+        ) from error
+    if got is None or not part.exists():
+        raise InputError(
+            "Google Drive does not give the file", where=f"Google Drive {identity}", mend="Try again later"
+        )
+
+
+def _absent(archives: Mapping[str, Archive], data: Path) -> str:
+    absent = [entry.file for entry in archives.values() if not (data / entry.file).exists()]
+    return f"is missing ({len(absent)} of the dataset's {len(archives)} raw files are: {', '.join(absent)})"
+
+
+def _how(archives: Mapping[str, Archive], data: Path) -> str:
+    """What the user can do about each absent file."""
+    ways = []
+    for role, archive in archives.items():
+        if (data / archive.file).exists():
+            continue
+        local = _local(archive)
+        if local is not None:
+            ways.append(f"{archive.file}: there is nothing at {local}")
+        elif archive.terms is not None and (archive.url or archive.google_drive):
+            ways.append(
+                f"{archive.file}: agree with its owner ({archive.terms}), then put it into {data}, or set "
+                f"archives.{role}.terms_accepted: true to have it downloaded"
+            )
+        elif archive.terms is not None:
+            ways.append(f"{archive.file}: ask its owner for it ({archive.terms}) and put it into {data}")
+        elif not _may_download(archive):
+            ways.append(f"{archive.file}: put it into {data}, or give its address as archives.{role}.url")
+    return "; ".join(ways)

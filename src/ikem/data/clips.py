@@ -52,6 +52,13 @@ class Reject:
     reason: str
 
 
+@dataclass(frozen=True)
+class Dropped:
+    """A clip that is left out though nothing is wrong with it; the summary counts it under `reason`."""
+
+    reason: str
+
+
 class ClipError(InputError):
     """A clip cannot be used.
 

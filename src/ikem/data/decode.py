@@ -6,12 +6,9 @@ import collections
 import json
 import logging
 import multiprocessing
-import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +17,10 @@ import numpy as np
 import pandas as pd
 
 from ikem.data.arrayfile import ArrayWriter, clip_chunks, open_array, staging
-from ikem.data.clips import BODIES, Clip, Reject, body_count, read_name_list, write_rejected
+from ikem.data.clips import BODIES, Clip, Dropped, Reject, body_count, read_name_list, write_rejected
+from ikem.data.progress import progress
 from ikem.data.readers import READERS
-from ikem.data.work import Plan, Request
+from ikem.data.work import Plan, Request, Result
 from ikem.errors import InputError
 from ikem.settings import Decode
 from ikem.skeleton import load_skeleton
@@ -96,11 +94,20 @@ def decode(
     rejected = _Rejected(plan.rejected, settings, plan.total + len(plan.rejected))
     rows: list[dict[str, int | str]] = []
     with staging(output, FILES) as scratch:
-        with ArrayWriter(scratch / "coordinates.npy", (BODIES, joints, 3)) as writer:
-            for result in _progress(_results(format_name, request, plan, processes), plan.total):
+        with (
+            ArrayWriter(scratch / "coordinates.npy", (BODIES, joints, 3)) as writer,
+            progress("decode", plan.total) as show,
+        ):
+            done = 0
+            for result in _results(format_name, request, plan, processes):
+                done += len(result)
+                show(done)
                 for clip in result:
                     if isinstance(clip, Reject):
                         rejected.add(clip)
+                        continue
+                    if isinstance(clip, Dropped):
+                        plan.left_out[clip.reason] = plan.left_out.get(clip.reason, 0) + 1
                         continue
                     rows.append(_row(clip, writer.rows))
                     writer.append(clip.coordinates)
@@ -204,17 +211,17 @@ def _arrange(rows: list[dict[str, int | str]], path: Path) -> pd.DataFrame:
     return samples
 
 
-def _read(format_name: str, request: Request, task: Any) -> list[Clip | Reject]:
+def _read(format_name: str, request: Request, task: Any) -> list[Result]:
     return READERS[format_name].read(request, task)
 
 
-def _results(format_name: str, request: Request, plan: Plan, processes: int) -> Iterator[list[Clip | Reject]]:
+def _results(format_name: str, request: Request, plan: Plan, processes: int) -> Iterator[list[Result]]:
     """Results of the tasks in their order, at most a few tasks ahead of who takes them."""
     if processes <= 1 or plan.total < _WORTH_PROCESSES:
         for task in plan.tasks:
             yield _read(format_name, request, task)
         return
-    waiting: collections.deque[Future[list[Clip | Reject]]] = collections.deque()
+    waiting: collections.deque[Future[list[Result]]] = collections.deque()
     pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
     try:
         for task in plan.tasks:
@@ -230,35 +237,3 @@ def _results(format_name: str, request: Request, plan: Plan, processes: int) -> 
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _progress(results: Iterator[list[Clip | Reject]], total: int) -> Iterator[list[Clip | Reject]]:
-    """The results as they are; a bar on a terminal, else a line now and then."""
-    done = 0
-    with _shown(total) as show:
-        for result in results:
-            yield result
-            done += len(result)
-            show(done)
-
-
-@contextmanager
-def _shown(total: int) -> Iterator[Callable[[int], None]]:
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("decode"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True)) as progress:
-            bar = progress.add_task("decode", total=total)
-            yield lambda done: progress.update(bar, completed=done)
-        return
-    last = time.monotonic()
-
-    def line(done: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > 15:
-            last = time.monotonic()
-            logger.info("decoded %d of %d", done, total)
-
-    yield line

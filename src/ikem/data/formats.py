@@ -8,7 +8,7 @@ from ikem.data import ntu, nwucla
 from ikem.data.archives import open_archive
 from ikem.data.clips import Clip, ClipError, Floats, Reject, check_body
 from ikem.data.kernels import JOINTS
-from ikem.data.work import Job, Plan, Request, contents, is_hidden, reject, tasks_of
+from ikem.data.work import Job, Plan, Request, Result, contents, is_hidden, reject, tasks_of
 from ikem.errors import InputError
 
 
@@ -68,9 +68,9 @@ class ClipPerMember:
         plan.tasks = tasks_of([jobs[name] for name in sorted(jobs)], archives)
         return plan
 
-    def read(self, request: Request, task: tuple[Job, ...]) -> list[Clip | Reject]:
+    def read(self, request: Request, task: tuple[Job, ...]) -> list[Result]:
         """See Reader."""
-        result: list[Clip | Reject] = []
+        result: list[Result] = []
         for job, data in contents(task):
             try:
                 if isinstance(data, ClipError):

@@ -7,21 +7,16 @@ any case. Bytes are looked at eight at a time, as a little-endian word whose low
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from ikem.data.clips import LARGEST, MOST_FRAMES, Floats
+from ikem.data.words import compiled, load, set_bits, trailing_zeros
 
 Bytes = NDArray[np.uint8]
 Table = NDArray[np.int64]
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 LONGEST_NUMBER = 400
 """Characters of a number; a longer one is no measurement."""
@@ -49,51 +44,11 @@ _PAIRS = np.uint64(0x00FF00FF00FF00FF)
 _FOURS = np.uint64(0x0000FFFF0000FFFF)
 
 
-def compiled(function: Function) -> Function:
-    """Compile with numba; keep the machine code on disk where there is a place for it."""
-    try:
-        return cast(Function, numba.njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # no folder that can be written to
-        return cast(Function, numba.njit(nogil=True)(function))
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _load(typing_context: Any, data: Any, place: Any) -> Any:
-    """The eight bytes from `place` on, which must all be inside the array."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        address = builder.gep(array.data, [arguments[1]])
-        return builder.load(builder.bitcast(address, ir.IntType(64).as_pointer()), align=1)
-
-    return types.uint64(data, types.intp), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _trailing_zeros(typing_context: Any, word: Any) -> Any:
-    """Number of zero bits below the lowest set bit."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.int64(types.uint64), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _set_bits(typing_context: Any, word: Any) -> Any:
-    """Number of set bits."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ctpop(arguments[0])
-
-    return types.int64(types.uint64), generate
-
-
 @compiled
 def word_at(data: Bytes, place: int) -> np.uint64:
     """The eight bytes from `place` on; zero beyond the end."""
     if place + 8 <= data.size:
-        return _load(data, place)  # type: ignore[call-arg, no-any-return]
+        return load(data, place)  # type: ignore[call-arg, no-any-return]
     word = np.uint64(0)
     for at in range(place, data.size):
         word |= np.uint64(data[at]) << np.uint64(8 * (at - place))
@@ -149,9 +104,9 @@ def count_fields(data: Bytes, place: int) -> tuple[int, int]:
         feeds = ~(((feed & _LOW) + _LOW) | feed) & _HIGH
         if feeds:
             before_feed = feeds ^ (feeds - np.uint64(1))
-            count += _set_bits(starts & before_feed)  # type: ignore[call-arg]
-            return count, place + (_trailing_zeros(feeds) >> 3)  # type: ignore[call-arg]
-        count += _set_bits(starts)  # type: ignore[call-arg]
+            count += set_bits(starts & before_feed)  # type: ignore[call-arg]
+            return count, place + (trailing_zeros(feeds) >> 3)  # type: ignore[call-arg]
+        count += set_bits(starts)  # type: ignore[call-arg]
         inside = token >> np.uint64(63)
         place += 8
     return count, size
@@ -195,7 +150,7 @@ def number(data: Bytes, place: int) -> tuple[int, float, int]:
         while True:
             word = word_at(data, place) ^ _ZEROS
             others = (((word & _LOW) + _PAST_NINE) | word) & _HIGH
-            here = _trailing_zeros(others) >> 3  # type: ignore[call-arg] # 8 where all are digits
+            here = trailing_zeros(others) >> 3  # type: ignore[call-arg] # 8 where all are digits
             if here == 0:
                 break
             word <<= np.uint64(64 - 8 * here)
@@ -240,88 +195,149 @@ def grown(table: Table) -> Table:
 
 
 @compiled
-def scan_skeleton(data: Bytes, keep: int) -> tuple[int, int, int, int, int, int, Floats, Table, Table]:
-    """Read a file; of each frame the first `keep` bodies.
+def fail(report: Table, status: int, line: int, place: int, got: int) -> None:
+    """Report a fault: its kind, its line, its place, and what was found there."""
+    report[0, 0], report[0, 1], report[0, 2], report[0, 3] = status, line, place, got
+
+
+@compiled
+def keep_later(later: Table, left: int, token: tuple[int, int], index: int, line: int) -> Table:
+    """The table with a token added that is left to float(): start, end, index of its value, line."""
+    if left == later.shape[0]:
+        later = grown(later)
+    later[left, 0], later[left, 1] = token
+    later[left, 2], later[left, 3] = index, line
+    return later
+
+
+@compiled
+def scan_count(data: Bytes, place: int) -> tuple[int, int]:
+    """A whole number alone on its line (-1: it is something else), and the place of the line feed."""
+    value, end = whole_number(data, place)
+    rest, after = count_fields(data, end)
+    return (value if rest == 0 else -1), after
+
+
+@compiled
+def scan_skeleton(data: Bytes, keep: int, report: Table) -> tuple[Floats, Table, Table]:
+    """Read a `.skeleton` file; of each frame the first `keep` bodies.
+
+    Args:
+        data: the file.
+        keep: bodies of a frame to keep.
+        report: (1, 5) int64, filled with status, line, place, what was found there, T.
 
     Returns:
-        status; line and place of the fault; what was found there; T; number of kept bodies B; their coordinates
-        (>= B, 25, 3); for each its frame, place in the frame, id, line (>= B, 4); tokens left to float()
-        (start, end, index, line).
+        coordinates of the B kept bodies (B, 25, 3) float32; for each its frame, place in the frame, id, line (B, 4);
+        tokens left to float().
     """
     size = data.size
     room = size // 600 + 2  # a body has at least 600 bytes
     values = np.empty((room, JOINTS, 3), np.float32)
     index = np.empty((room, 4), np.int64)
     later = np.empty((8, 4), np.int64)
-    left = count = 0
+    left = count = frame = body = joint = 0
+    fail(report, OK, 1, 0, 0)
+    nothing = values[:0], index[:0], later[:0]
     place, line = skip_blank(data, 0, 1)
-    frames, end = whole_number(data, place)
-    rest, after = count_fields(data, end)
-    if place >= size:
-        return ENDS, line, place, 0, 0, 0, values, index, later[:0]
-    if frames < 0 or rest > 0:
-        return COUNT, line, place, 0, 0, 0, values, index, later[:0]
-    if frames > MOST_FRAMES:
-        return MANY, line, place, frames, 0, 0, values, index, later[:0]
+    frames, after = scan_count(data, place)
+    report[0, 4] = frames
+    if place >= size or frames < 0 or frames > MOST_FRAMES:
+        fail(report, ENDS if place >= size else COUNT if frames < 0 else MANY, line, place, max(frames, 0))
+        return nothing
     place = after
     for frame in range(frames):
         place, line = skip_blank(data, place, line)
-        if place >= size:
-            return ENDS, line, place, frame, frames, 0, values, index, later[:0]
-        bodies, end = whole_number(data, place)
-        rest, after = count_fields(data, end)
-        if bodies < 0 or rest > 0:
-            return COUNT, line, place, 1, frames, 0, values, index, later[:0]
+        bodies, after = scan_count(data, place)
+        if place >= size or bodies < 0:
+            fail(report, ENDS if place >= size else COUNT, line, place, frame if place >= size else 1)
+            return nothing
         place = after
         for body in range(bodies):
             place, line = skip_blank(data, place, line)
-            if place >= size:
-                return ENDS, line, place, frame, frames, 0, values, index, later[:0]
             identity, end = whole_number(data, place)
-            if identity < 0:
-                return COUNT, line, place, 2, frames, 0, values, index, later[:0]
             rest, after = count_fields(data, end)
-            if rest != BODY_FIELDS - 1:
-                return BODY_LINE, line, place, rest + 1, frames, 0, values, index, later[:0]
+            if place >= size or rest != BODY_FIELDS - 1 or identity < 0:
+                status = ENDS if place >= size else BODY_LINE if rest != BODY_FIELDS - 1 else COUNT
+                fail(report, status, line, place, frame if status == ENDS else rest + 1 if status == BODY_LINE else 2)
+                return nothing
             body_line = line
             place, line = skip_blank(data, after, line)
-            if place >= size:
-                return ENDS, line, place, frame, frames, 0, values, index, later[:0]
-            joints, end = whole_number(data, place)
-            rest, after = count_fields(data, end)
-            if joints < 0 or rest > 0:
-                return COUNT, line, place, 3, frames, 0, values, index, later[:0]
-            if joints != JOINTS:
-                return JOINT_COUNT, line, place, joints, frames, 0, values, index, later[:0]
+            joints, after = scan_count(data, place)
+            if place >= size or joints != JOINTS:
+                status = ENDS if place >= size else COUNT if joints < 0 else JOINT_COUNT
+                fail(report, status, line, place, frame if status == ENDS else 3 if joints < 0 else joints)
+                return nothing
             place = after
             for joint in range(JOINTS):
                 place, line = skip_blank(data, place, line)
                 if place >= size:
-                    return ENDS, line, place, frame, frames, 0, values, index, later[:0]
+                    fail(report, ENDS, line, place, frame)
+                    return nothing
                 for axis in range(3):
                     place = skip_space(data, place)
-                    if place >= size or data[place] == 10:
-                        return JOINT_LINE, line, place, axis, frames, 0, values, index, later[:0]
                     status, value, end = number(data, place)
-                    if status == BAD or abs(value) > LARGEST:
-                        return NUMBER, line, place, 0, frames, 0, values, index, later[:0]
+                    if place >= size or data[place] == 10 or status == BAD or abs(value) > LARGEST:
+                        short = place >= size or data[place] == 10
+                        fail(report, JOINT_LINE if short else NUMBER, line, place, axis)
+                        return nothing
                     if body < keep:
                         values[count, joint, axis] = value
                         if status != DONE:
-                            if left == later.shape[0]:
-                                later = grown(later)
-                            later[left, 0], later[left, 1] = place, end
-                            later[left, 2], later[left, 3] = (count * JOINTS + joint) * 3 + axis, line
+                            later = keep_later(later, left, (place, end), (count * JOINTS + joint) * 3 + axis, line)
                             left += 1
                     place = end
                 rest, place = count_fields(data, place)
                 if rest != JOINT_FIELDS - 3:
-                    return JOINT_LINE, line, place, rest + 3, frames, 0, values, index, later[:0]
+                    fail(report, JOINT_LINE, line, place, rest + 3)
+                    return nothing
             if body < keep:
-                index[count, 0], index[count, 1] = frame, body
-                index[count, 2], index[count, 3] = identity, body_line
+                index[count, 0], index[count, 1], index[count, 2], index[count, 3] = frame, body, identity, body_line
                 count += 1
     place, line = skip_blank(data, place, line)
     if place < size:
-        return MORE, line, place, frames, frames, 0, values, index, later[:0]
-    return OK, line, place, 0, frames, count, values, index, later[:left]
+        fail(report, MORE, line, place, frames)
+    return values[:count], index[:count], later[:left]
+
+
+@compiled
+def scan_table(data: Bytes, columns: int, report: Table) -> tuple[Floats, Table]:
+    """Read lines of `columns` numbers each; blank lines are skipped.
+
+    Args:
+        data: the file.
+        columns: numbers of a line.
+        report: as for `scan_skeleton`.
+
+    Returns:
+        the numbers (rows, columns) float32; tokens left to float().
+    """
+    size = data.size
+    values = np.empty((size // (2 * columns) + 1, columns), np.float32)  # a number has two bytes with its space
+    later = np.empty((8, 4), np.int64)
+    left = rows = 0
+    place, line = skip_blank(data, 0, 1)
+    fail(report, OK, line, place, 0)
+    while place < size:
+        if rows == MOST_FRAMES:
+            fail(report, MANY, line, place, rows)
+            break
+        for column in range(columns):
+            place = skip_space(data, place)
+            status, value, end = number(data, place)
+            if place >= size or data[place] == 10 or status == BAD or abs(value) > LARGEST:
+                short = place >= size or data[place] == 10
+                fail(report, JOINT_LINE if short else NUMBER, line, place, column)
+                return values[:0], later[:0]
+            values[rows, column] = value
+            if status != DONE:
+                later = keep_later(later, left, (place, end), rows * columns + column, line)
+                left += 1
+            place = end
+        rest, place = count_fields(data, place)
+        if rest > 0:
+            fail(report, JOINT_LINE, line, place, columns + rest)
+            break
+        rows += 1
+        place, line = skip_blank(data, place, line)
+    return values[:rows], later[:left]

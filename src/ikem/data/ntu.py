@@ -61,13 +61,14 @@ def read_skeleton(data: bytes, where: str, bodies: BodyRule = "first-two") -> Fl
         raise ClipError(problem, where=where, line=1, mend="Save it as plain text, or get it anew from its owner")
     data = without_mark(data)
     keep = BODIES if bodies == "first-two" else MOST_FRAMES * BODIES
-    status, line, place, got, frames, count, values, index, later = scan_skeleton(np.frombuffer(data, np.uint8), keep)
+    report = np.zeros((1, 5), np.int64)
+    values, index, later = scan_skeleton(np.frombuffer(data, np.uint8), keep, report)
+    status, line, place, got, frames = report[0].tolist()
     if status != OK:
         raise ClipError(_reason(status, data, place, got), where=where, line=line)
     if frames == 0:
         raise ClipError("has no frames", where=where, line=line)
     fill_later(data, values.reshape(-1), later, where)
-    values, index = values[:count], index[:count]
     if bodies == "most-active":
         return most_active(values, index, frames, where)
     coordinates = np.zeros((frames, BODIES, JOINTS, 3), np.float32)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from ikem.data.formats import NtuReader, NwuclaReader
+from ikem.data.pkummd import PkummdReader
 from ikem.data.work import Reader
 
 READERS: dict[str, Reader] = {
     "ntu": NtuReader(),
+    "pkummd": PkummdReader(),
     "nwucla": NwuclaReader(),
 }
 """Reader of each `format` that a dataset can name."""

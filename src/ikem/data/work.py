@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ikem.data.archives import Archive, Member, open_archive
-from ikem.data.clips import Clip, ClipError, Reject
+from ikem.data.clips import Clip, ClipError, Dropped, Reject
 from ikem.data.ntu import BodyRule
 from ikem.errors import InputError
+
+Result = Clip | Reject | Dropped
 
 TASK_MEMBERS = 64
 TASK_BYTES = 24 << 20
@@ -81,7 +83,7 @@ class Reader(Protocol):
             InputError: an archive is missing, broken or encrypted.
         """
 
-    def read(self, request: Request, task: Any) -> list[Clip | Reject]:
+    def read(self, request: Request, task: Any) -> list[Result]:
         """Read a task. Of a clip that cannot be used the reason is returned; other errors are InputErrors."""
 
 
