@@ -33,8 +33,8 @@ logger = logging.getLogger("ikem")
 COLUMNS = ("name", "label", "subject", "camera", "setup", "replication", "frames", "bodies", "start")
 FILES = ("coordinates.npy", "rejected.csv", "decode.json", "samples.csv")
 
-_WORTH_PROCESSES = 256
-"""Fewer units than this are read sooner than another process has started."""
+_WORTH_PROCESSES = 256 << 20
+"""Fewer bytes than this are read sooner than another process has started."""
 
 
 def decode_job(job: Job, inputs: Mapping[str, Path], processes: int) -> list[Path]:
@@ -217,14 +217,17 @@ def _read(format_name: str, request: Request, task: Any) -> list[Result]:
 
 def _results(format_name: str, request: Request, plan: Plan, processes: int) -> Iterator[list[Result]]:
     """Results of the tasks in their order, at most a few tasks ahead of who takes them."""
-    if processes <= 1 or plan.total < _WORTH_PROCESSES:
-        for task in plan.tasks:
-            yield _read(format_name, request, task)
+    tasks = iter(plan.tasks)
+    for task in tasks:
+        yield _read(format_name, request, task)
+        if processes > 1 and plan.size > _WORTH_PROCESSES:
+            break  # the compiled code is on disk now, and the other processes will find it
+    else:
         return
     waiting: collections.deque[Future[list[Result]]] = collections.deque()
     pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
     try:
-        for task in plan.tasks:
+        for task in tasks:
             waiting.append(pool.submit(_read, format_name, request, task))
             if len(waiting) > processes + 2:
                 yield waiting.popleft().result()

@@ -65,6 +65,7 @@ class ClipPerMember:
                 mend="Check that the archives are those of this dataset",
             )
         plan.total = len(jobs)
+        plan.size = sum(job.member.size for job in jobs.values())
         plan.tasks = tasks_of([jobs[name] for name in sorted(jobs)], archives)
         return plan
 

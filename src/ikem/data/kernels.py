@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ikem.data.clips import LARGEST, MOST_FRAMES, Floats
-from ikem.data.words import compiled, load, set_bits, trailing_zeros
+from ikem.data.words import compiled, inlined, load, set_bits, trailing_zeros
 
 Bytes = NDArray[np.uint8]
 Table = NDArray[np.int64]
@@ -44,7 +44,7 @@ _PAIRS = np.uint64(0x00FF00FF00FF00FF)
 _FOURS = np.uint64(0x0000FFFF0000FFFF)
 
 
-@compiled
+@inlined
 def word_at(data: Bytes, place: int) -> np.uint64:
     """The eight bytes from `place` on; zero beyond the end."""
     if place + 8 <= data.size:
@@ -55,12 +55,14 @@ def word_at(data: Bytes, place: int) -> np.uint64:
     return word
 
 
-@compiled
+@inlined
 def skip_blank(data: Bytes, place: int, line: int) -> tuple[int, int]:
     """Place of the next character that is no white space, and its line."""
     size = data.size
+    if place + 1 < size and data[np.uintp(place)] == 10 and data[place + 1] > 32:  # as a rule
+        return place + 1, line + 1
     while place < size:
-        character = data[place]
+        character = data[np.uintp(place)]
         if character == 10:
             line += 1
         elif character != 32 and character != 13 and character != 9:
@@ -69,11 +71,11 @@ def skip_blank(data: Bytes, place: int, line: int) -> tuple[int, int]:
     return place, line
 
 
-@compiled
+@inlined
 def skip_space(data: Bytes, place: int) -> int:
     """Place of the next character of the line that is no space; the line feed or the end if there is none."""
     size = data.size
-    while place < size and (data[place] == 32 or data[place] == 13 or data[place] == 9):
+    while place < size and (data[np.uintp(place)] == 32 or data[np.uintp(place)] == 13 or data[np.uintp(place)] == 9):
         place += 1
     return place
 
@@ -82,12 +84,12 @@ def skip_space(data: Bytes, place: int) -> int:
 def skip_token(data: Bytes, place: int) -> int:
     """Place after the token that starts here."""
     size = data.size
-    while place < size and data[place] > 32:
+    while place < size and data[np.uintp(place)] > 32:
         place += 1
     return place
 
 
-@compiled
+@inlined
 def count_fields(data: Bytes, place: int) -> tuple[int, int]:
     """Number of tokens up to the end of the line, and the place of its line feed (or the end).
 
@@ -127,63 +129,58 @@ def whole_number(data: Bytes, place: int) -> tuple[int, int]:
     return value, end
 
 
-@compiled
+@inlined
 def number(data: Bytes, place: int) -> tuple[int, float, int]:
     """Decimal number here: DONE, LATER or BAD, its value, the place after the token."""
     size = data.size
     start = place
-    negative = False
-    character = data[place] if place < size else 0
-    if character == 45 or character == 43:
-        negative = character == 45
-        place += 1
+    # Signs and numbers of digits follow no pattern, so a branch on them costs more than the arithmetic it saves.
+    character = data[np.uintp(place)] if place < size else 0
+    negative = np.int64(character == 45)
+    place += int(negative) + int(character == 43)
     first = place
     mantissa = np.uint64(0)  # may wrap; then there are more than 18 digits, and it is not used
-    while place < size and 48 <= data[place] <= 57:
-        mantissa = mantissa * np.uint64(10) + np.uint64(data[place] - 48)
+    while place < size and 48 <= data[np.uintp(place)] <= 57:
+        mantissa = mantissa * np.uint64(10) + np.uint64(data[np.uintp(place)] - 48)
         place += 1
     digits = place - first
     power = 0
-    if place < size and data[place] == 46:
+    if place < size and data[np.uintp(place)] == 46:
         place += 1
         first = place
-        while True:
+        while place < size and 48 <= data[np.uintp(place)] <= 57:
             word = word_at(data, place) ^ _ZEROS
             others = (((word & _LOW) + _PAST_NINE) | word) & _HIGH
-            here = trailing_zeros(others) >> 3  # type: ignore[call-arg] # 8 where all are digits
-            if here == 0:
-                break
+            here = trailing_zeros(others) >> 3  # type: ignore[call-arg] # digits of this word
             word <<= np.uint64(64 - 8 * here)
             word = (word * np.uint64(10) + (word >> np.uint64(8))) & _PAIRS
             word = (word * np.uint64(100) + (word >> np.uint64(16))) & _FOURS
             word = (word * np.uint64(10000) + (word >> np.uint64(32))) & np.uint64(0xFFFFFFFF)
             mantissa = mantissa * _WHOLE_TENS[here] + word
             place += here
-            if here < 8:
-                break
         power = first - place
         digits -= power
     good = digits > 0
-    if place < size and (data[place] | 32) == 101:
+    if place < size and (data[np.uintp(place)] | 32) == 101:
         place += 1
         below = False
-        if place < size and (data[place] == 45 or data[place] == 43):
-            below = data[place] == 45
+        if place < size and (data[np.uintp(place)] == 45 or data[np.uintp(place)] == 43):
+            below = data[np.uintp(place)] == 45
             place += 1
         first = place
         exponent: Any = 0
-        while place < size and 48 <= data[place] <= 57:
-            exponent = min(exponent * 10 + np.int64(data[place]) - 48, 99999)
+        while place < size and 48 <= data[np.uintp(place)] <= 57:
+            exponent = min(exponent * 10 + np.int64(data[np.uintp(place)]) - 48, 99999)
             place += 1
         good = good and place > first
         power += -exponent if below else exponent
-    if not good or (place < size and data[place] > 32) or place - start > LONGEST_NUMBER:
+    if not good or (place < size and data[np.uintp(place)] > 32) or place - start > LONGEST_NUMBER:
         return BAD, 0.0, skip_token(data, place)
     if digits > 18 or mantissa > _EXACT or power > 22 or power < -22:
         return LATER, 0.0, place
     value = float(np.int64(mantissa))
     value = value * _TENS[power] if power >= 0 else value / _TENS[-power]
-    return DONE, -value if negative else value, place
+    return DONE, value * (1 - 2 * negative), place
 
 
 @compiled
@@ -277,8 +274,8 @@ def scan_skeleton(data: Bytes, keep: int, report: Table) -> tuple[Floats, Table,
                 for axis in range(3):
                     place = skip_space(data, place)
                     status, value, end = number(data, place)
-                    if place >= size or data[place] == 10 or status == BAD or abs(value) > LARGEST:
-                        short = place >= size or data[place] == 10
+                    if place >= size or data[np.uintp(place)] == 10 or status == BAD or abs(value) > LARGEST:
+                        short = place >= size or data[np.uintp(place)] == 10
                         fail(report, JOINT_LINE if short else NUMBER, line, place, axis)
                         return nothing
                     if body < keep:
@@ -325,8 +322,8 @@ def scan_table(data: Bytes, columns: int, report: Table) -> tuple[Floats, Table]
         for column in range(columns):
             place = skip_space(data, place)
             status, value, end = number(data, place)
-            if place >= size or data[place] == 10 or status == BAD or abs(value) > LARGEST:
-                short = place >= size or data[place] == 10
+            if place >= size or data[np.uintp(place)] == 10 or status == BAD or abs(value) > LARGEST:
+                short = place >= size or data[np.uintp(place)] == 10
                 fail(report, JOINT_LINE if short else NUMBER, line, place, column)
                 return values[:0], later[:0]
             values[rows, column] = value

@@ -181,6 +181,7 @@ class PkummdReader:
             columns = {role: parts.get(name, "") for role, parts in splits.items()}
             jobs.append(Job(path, member, (name, tuple(instances), columns)))
             plan.total += len(instances)
+            plan.size += member.size
         if not jobs and not plan.rejected:
             raise InputError("there is no video such as 0002-L.txt", where=str(path))
         plan.tasks = tasks_of(jobs, {path: archive})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ikem.data.arrays import ArraysReader
 from ikem.data.formats import NtuReader, NwuclaReader
 from ikem.data.pkummd import PkummdReader
 from ikem.data.work import Reader
@@ -10,5 +11,6 @@ READERS: dict[str, Reader] = {
     "ntu": NtuReader(),
     "pkummd": PkummdReader(),
     "nwucla": NwuclaReader(),
+    "arrays": ArraysReader(),
 }
 """Reader of each `format` that a dataset can name."""

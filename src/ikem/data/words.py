@@ -24,6 +24,11 @@ def compiled(function: Function) -> Function:
         return cast(Function, numba.njit(nogil=True)(function))
 
 
+def inlined(function: Function) -> Function:
+    """Compile with numba as a part of whatever calls it: where tokens are read, calls are a third of the time."""
+    return cast(Function, numba.njit(nogil=True, inline="always")(function))
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def load(typing_context: Any, data: Any, place: Any) -> Any:
     """The eight bytes from `place` on, which must all be inside the array."""

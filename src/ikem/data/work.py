@@ -59,8 +59,9 @@ class Plan:
     """What is to be done.
 
     Attributes:
-        total: number of units (clips or files) in all tasks, for the progress.
-        tasks: the tasks, in order; each can be pickled. A task says its units by `len(task)`.
+        total: number of clips in all tasks.
+        tasks: the tasks, in order; each can be pickled.
+        size: bytes to read, as far as known; small plans are not worth processes.
         rejected: what is rejected already.
         left_out: clips left out on purpose, by reason.
         ignored: number of files that are nothing to this reader.
@@ -71,6 +72,7 @@ class Plan:
     rejected: list[Reject] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
     ignored: int = 0
+    size: int = 0
 
 
 class Reader(Protocol):
