@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ikem.models.graph import Distances, adjacency
+from ikem.models.mixing import gather_joints
 from ikem.skeleton import Skeleton
 
 TEMPORAL_KERNEL = 9
@@ -60,9 +61,9 @@ class Block(nn.Module):
             self.shortcut = nn.Conv2d(inputs, outputs, 1, (stride, 1))
             self.shortcut_norm = nn.BatchNorm2d(outputs)
 
-    def forward(self, x: Tensor, graph: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, graph: Tensor, linked: Tensor, mask: Tensor | None) -> Tensor:
         """(N, in, T, V) to (N, out, T / stride, V); `mask` scales what dropout keeps and zeroes what it drops."""
-        y = F.relu(self.graph_norm(self._mix(x, graph * self.edge_importance)))
+        y = F.relu(self.graph_norm(self._mix(x, graph * self.edge_importance, linked)))
         y = self.temporal_norm(self.temporal(y))
         if mask is not None:
             y = y * mask
@@ -74,16 +75,17 @@ class Block(nn.Module):
         """Shape of what `forward` makes of `x`."""
         return x.shape[0], self.temporal.out_channels, (x.shape[2] - 1) // self.stride + 1, x.shape[3]
 
-    def _mix(self, x: Tensor, weight: Tensor) -> Tensor:
+    def _mix(self, x: Tensor, weight: Tensor, linked: Tensor) -> Tensor:
         """The graph convolution: sum over subsets of (W_k x + b_k) A_k, with x A_k taken first."""
         samples, inputs, frames, joints = x.shape
-        outputs = self.graph.out_channels // SUBSETS
-        gathered = torch.matmul(x.reshape(samples, 1, inputs * frames, joints), weight)
-        gathered = gathered.view(samples, SUBSETS * inputs, frames, joints)
+        outputs = self.temporal.out_channels
+        rows = x.permute(0, 2, 3, 1).reshape(samples * frames, joints, inputs)
+        gathered = gather_joints(rows, weight, linked).view(samples, frames, joints, SUBSETS * inputs)
         kernel = self.graph.weight.view(SUBSETS, outputs, inputs).transpose(0, 1).reshape(outputs, -1, 1, 1)
         # A bias reaches a joint as often as the joint receives something.
-        bias = self.graph.bias.view(SUBSETS, outputs).t() @ weight.sum(dim=1)  # type: ignore[union-attr]
-        return F.conv2d(gathered, kernel) + bias.view(1, outputs, 1, joints)
+        bias = weight.sum(dim=1).t() @ self.graph.bias.view(SUBSETS, outputs)  # type: ignore[union-attr]
+        mixed = F.conv2d(gathered.permute(0, 3, 1, 2), kernel)
+        return mixed + bias.t().unsqueeze(1)
 
 
 class STGCN(nn.Module):
@@ -113,6 +115,7 @@ class STGCN(nn.Module):
         joints = skeleton.joint_count
         self.dropout = dropout
         self.register_buffer("graph", torch.from_numpy(adjacency(skeleton, graph_distances)), persistent=False)
+        self._linked = torch.nonzero(self.graph)
         self.input_norm = nn.BatchNorm1d(joints * in_channels)
         first = Block((in_channels, hidden_channels), 1, joints, residual=False)
         rest = [
@@ -139,13 +142,14 @@ class STGCN(nn.Module):
             generator = torch.Generator(x.device).manual_seed(dropout_seed)
         x = x.reshape(clips * bodies, channels, frames, joints)
         x = x.permute(0, 3, 1, 2).reshape(clips * bodies, joints * channels, frames)
-        x = self.input_norm(x).view(clips * bodies, joints, channels, frames).permute(0, 2, 3, 1).contiguous()
+        x = self.input_norm(x).view(clips * bodies, joints, channels, frames).permute(0, 2, 3, 1)
+        x = x.contiguous(memory_format=torch.channels_last)
         for index, block in enumerate(self.blocks):
             assert isinstance(block, Block)
             mask = None
             if generator is not None and index > 0:
                 mask = dropout_mask(block.output_shape(x), self.dropout, generator)
-            x = block(x, self.graph, mask)
+            x = block(x, self.graph, self._linked, mask)
         return x.mean(dim=(2, 3)).view(clips, bodies, -1).mean(dim=1)
 
 
@@ -158,5 +162,6 @@ def dropout_mask(shape: tuple[int, ...], probability: float, generator: torch.Ge
     bits = torch.empty(-(-count // 4), dtype=torch.int64, device=generator.device)
     bits.random_(-(2**63), None, generator=generator)
     dropped = round(probability * 65536)
-    kept = bits.view(torch.int16)[:count].view(shape) >= dropped - 32768
-    return kept * (65536 / (65536 - dropped))
+    samples, channels, frames, joints = shape
+    kept = bits.view(torch.int16)[:count].view(samples, frames, joints, channels) >= dropped - 32768
+    return kept.permute(0, 3, 1, 2) * (65536 / (65536 - dropped))
