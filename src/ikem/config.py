@@ -106,6 +106,8 @@ def _allowed(location: tuple[Any, ...]) -> list[str]:
             node = node["properties"][str(part)]
         elif isinstance(node.get("additionalProperties"), dict):
             node = node["additionalProperties"]
+        elif "patternProperties" in node:
+            node = next(iter(node["patternProperties"].values()))
         elif "items" in node:
             node = node["items"]
     return sorted(_resolve(node, schema, None).get("properties", {}))

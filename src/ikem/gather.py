@@ -68,7 +68,8 @@ def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing]) ->
     confusions, curves, records = _traces(plan)
     figures = folder.parent / "figures"
     write_figures(results, figures, naming, confusions, curves)
-    write_page(results, folder.parent / "report.html", naming, figures=figures, runs=records)
+    resolved = config.model_dump(mode="json")
+    write_page(results, folder.parent / "report.html", naming, figures=figures, runs=records, config=resolved)
 
 
 def _traces(plan: Plan) -> tuple[list[ConfusionFile], list[Curve], list[Path]]:

@@ -134,7 +134,8 @@ def _of_modalities(job: Job, inputs: Inputs, prefix: str) -> dict[str, Path]:
 def _embed(job: Job, inputs: Inputs, options: Options) -> list[Path]:
     from ikem.evaluate.embed import embed
 
-    embed(job, _of_modalities(job, inputs, "modality"), _of_modalities(job, inputs, "state"), options.device)
+    states = _of_modalities(job, inputs, "state")
+    embed(job, _of_modalities(job, inputs, "modality"), states, inputs.get("split"), options.device)
     return []
 
 

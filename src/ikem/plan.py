@@ -242,7 +242,11 @@ def _encoders(config: Config, keys: Keys) -> Description:
 
 
 def _embed(config: Config, keys: Keys) -> Description:
-    return _encoders(config, keys)
+    method = config.methods[keys["method"]]
+    settings, inputs = _encoders(config, keys)
+    if isinstance(method, Random) and method.standardise:
+        inputs["split"] = _name("split", _only(keys, "dataset", "protocol"))
+    return settings, inputs
 
 
 def _labels(config: Config, keys: Keys) -> tuple[dict[str, Any], dict[str, JobName]]:

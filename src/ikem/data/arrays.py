@@ -23,7 +23,7 @@ ROLE, ARRAY, TABLE = "folder", "skeletons.npy", "samples.csv"
 _NUMBERS = ("subject", "camera", "setup", "replication")
 _OURS = ("name", "label", "start", "frames", "bodies")
 _COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
-_WHOLE = re.compile(r"-?\d{1,18}")
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 _TASK_FRAMES = 16384
 
 

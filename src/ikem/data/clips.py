@@ -93,7 +93,7 @@ def body_count(coordinates: Floats) -> int:
     return int(coordinates.any(axis=(0, 2, 3)).sum())
 
 
-NTU_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
+NTU_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII)
 """Setup, camera, performer, replication, action."""
 
 

@@ -90,6 +90,15 @@ def skip_token(data: Bytes, place: int) -> int:
 
 
 @inlined
+def is_ended(data: Bytes, place: int) -> bool:
+    """Whether white space or the end is here."""
+    if place >= data.size:
+        return True
+    character = data[np.uintp(place)]
+    return bool(character == 32 or character == 10 or character == 13 or character == 9)
+
+
+@inlined
 def count_fields(data: Bytes, place: int) -> tuple[int, int]:
     """Number of tokens up to the end of the line, and the place of its line feed (or the end).
 
@@ -118,7 +127,7 @@ def count_fields(data: Bytes, place: int) -> tuple[int, int]:
 def whole_number(data: Bytes, place: int) -> tuple[int, int]:
     """Value of the digits here (-1: not a number of at most 18 digits) and the place after the token."""
     end = skip_token(data, place)
-    if end == place or end - place > 18:
+    if end == place or end - place > 18 or not is_ended(data, end):
         return -1, end
     value: Any = 0
     for at in range(place, end):
@@ -174,7 +183,7 @@ def number(data: Bytes, place: int) -> tuple[int, float, int]:
             place += 1
         good = good and place > first
         power += -exponent if below else exponent
-    if not good or (place < size and data[np.uintp(place)] > 32) or place - start > LONGEST_NUMBER:
+    if not good or not is_ended(data, place) or place - start > LONGEST_NUMBER:
         return BAD, 0.0, skip_token(data, place)
     if digits > 18 or mantissa > _EXACT or power > 22 or power < -22:
         return LATER, 0.0, place

@@ -101,7 +101,7 @@ def most_active(values: Floats, index: NDArray[np.int64], frames: int, where: st
         line = int(index[twice.min(), 3])
         raise ClipError("a frame has two bodies of one id", where=where, line=line)
     times = np.bincount(who, minlength=len(number_of)).astype(np.float64)
-    flat = values.reshape(len(values), -1).astype(np.float64)
+    flat = values.reshape(len(values), JOINTS * 3).astype(np.float64)
     mean = np.zeros((len(number_of), flat.shape[1]))
     np.add.at(mean, who, flat)
     mean /= np.maximum(times, 1)[:, None]

@@ -12,7 +12,7 @@ import numpy as np
 
 from ikem.data.clips import BODIES, MOST_FRAMES, ClipError, Floats, check_values
 
-_NAME = re.compile(r"a(\d{2})_s(\d{2})_e(\d{2})_v(\d{2})")
+_NAME = re.compile(r"a(\d{2})_s(\d{2})_e(\d{2})_v(\d{2})", re.ASCII)
 _ACTIONS = (1, 2, 3, 4, 5, 6, 8, 9, 11, 12)
 JOINTS = 20
 

@@ -27,7 +27,7 @@ CLASSES = 51
 VIEWS = {"L": 1, "M": 2, "R": 3}
 SPLITS = ("cross_subject", "cross_view")
 
-VIDEO = re.compile(r"(?:(\d{4})|A(\d{2})N(\d{2}))-([LMR])")
+VIDEO = re.compile(r"(?:(\d{4})|A(\d{2})N(\d{2}))-([LMR])", re.ASCII)
 """Part I: number and view; part II: two numbers and view."""
 
 
@@ -87,7 +87,7 @@ def read_labels(data: bytes, where: str) -> list[Instance]:
         if not text.strip():
             continue
         fields = [field.strip() for field in text.split(",")]
-        if len(fields) not in (3, 4) or not all(re.fullmatch(r"\d{1,9}", field) for field in fields[:3]):
+        if len(fields) not in (3, 4) or not all(re.fullmatch(r"[0-9]{1,9}", field) for field in fields[:3]):
             raise ClipError(f"{text[:40]!r} is not class,first,last,confidence", where=where, line=line)
         action, first, last = map(int, fields[:3])
         if not 1 <= action <= CLASSES:

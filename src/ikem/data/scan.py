@@ -20,6 +20,8 @@ def fill_later(data: bytes, values: Floats, later: Table, where: str) -> None:
 def bad_number(data: bytes, place: int) -> str:
     """Say what is wrong with the token at `place`, which should have been a coordinate."""
     token = data[place : place + LONGEST_NUMBER + 1].split(maxsplit=1)[0] if data[place : place + 1].strip() else b""
+    if len(token) > LONGEST_NUMBER:
+        return f"something of more than {LONGEST_NUMBER} characters is not a number"
     shown = repr(token[:40].decode("ascii", "backslashreplace"))
     try:
         value = float(token)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ikem.data.splits import read_split
 from ikem.data.store import open_array
 from ikem.device import one_device
 from ikem.errors import InputError
@@ -60,12 +61,24 @@ def embed_clips(
     return torch.cat(parts)
 
 
-def embed(job: Job, modalities: dict[str, Path], states: dict[str, Path], device: str = "auto") -> None:
+def standardise(embedding: Tensor, rows: NDArray[np.int64]) -> Tensor:
+    """(N, width) with mean 0 and deviation 1 of each dimension over `rows`; a dimension that does not vary becomes 0."""
+    values = embedding.double()
+    chosen = values[torch.from_numpy(rows)]
+    deviation = chosen.std(dim=0, correction=0)
+    scale = torch.where(deviation > 0, 1 / deviation, torch.zeros_like(deviation))
+    return ((values - chosen.mean(dim=0)) * scale).float()
+
+
+def embed(
+    job: Job, modalities: dict[str, Path], states: dict[str, Path], split: Path | None = None, device: str = "auto"
+) -> None:
     """Run an `embed` job: a safetensors file with (N, hidden_dim) float32 for each modality, rows as in samples.csv.
 
     Args:
         modalities: the array of each modality.
         states: for each modality the state that holds its encoder.
+        split: if given, embeddings are standardised over its training clips.
     """
     settings = job.settings
     torch.set_num_threads(settings["threads"])
@@ -75,7 +88,10 @@ def embed(job: Job, modalities: dict[str, Path], states: dict[str, Path], device
         for modality in settings["modalities"]:
             encoder = load_encoder(states[modality], modality, Encoder(**settings["encoder"]), settings["skeleton"])
             array = open_array(modalities[modality])
-            embeddings[modality] = embed_clips(encoder, array, None, chosen, settings["precision"])
+            embedding = embed_clips(encoder, array, None, chosen, settings["precision"])
+            if split is not None:
+                embedding = standardise(embedding, np.asarray(read_split(split)["train"], np.int64))
+            embeddings[modality] = embedding
             logger.info("embedded %d clips of %s", len(array), modality)
             job.leave_if_asked()
     save_tensors(job.output, embeddings, {"digest": job.digest})

@@ -37,7 +37,7 @@ class Labelled:
 
 def read_labelled(position: Path, split: Path) -> Labelled:
     """Read the labels beside prepared/position.npy and a split of them."""
-    labels = load_samples(position.with_name("samples.csv"))["label"].to_numpy(np.int64)
+    labels = load_samples(position.with_name("samples.csv"))["label"].to_numpy(np.int64).copy()
     parts = read_split(split)
     train, test = (np.asarray(parts[name], np.int64) for name in ("train", "test"))
     return Labelled(train, test, labels, int(labels.max()) + 1, bool(parts["complete"]))

@@ -92,6 +92,9 @@ class Random(_Method):
     kind: Literal["random"]
     initialisation: Literal["pytorch", "published"] = "pytorch"
     """How parameters are drawn."""
+    standardise: bool = True
+    """Give each dimension of the embedding mean 0 and deviation 1 over the training clips. An untrained encoder's embeddings
+    hardly vary, so that without this a linear classifier at the usual learning rate stays at chance."""
 
 
 class Supervised(_Method):

@@ -52,19 +52,66 @@ def _aim_arm(
 
 @_action("waving", can_sit=True)
 def _wave(take: Performance) -> None:
-    """The forearm swings from side to side."""
-    pose, height = take.people[0], take.random.uniform(1.0, 1.9)
-    swing = 0.5 * take.amplitude * np.sin(take.phase(2.0))
-    _aim_arm(pose, take.side, take.during(), height, take.random.uniform(0.5, 1.2), -0.6 + swing, 1.5)
+    """One forearm swings quickly from side to side."""
+    swing = take.amplitude * take.during() * np.sin(take.phase(2.2))
+    take.people[0].add(take.side, "axial", 0.6 * swing)
+    take.people[0].add(take.side, "elbow", 0.5 * take.during() + 0.15 * swing)
 
 
-@_action("knocking", can_sit=True)
-def _knock(take: Performance) -> None:
-    """The forearm strikes forward, with a pause after every stroke."""
-    pose, height = take.people[0], take.random.uniform(1.0, 1.9)
-    strike = np.maximum(np.sin(take.phase(2.0)), 0.0) ** 2
-    elbow = 1.9 - 0.8 * take.amplitude * strike
-    _aim_arm(pose, take.side, take.during(), height, take.random.uniform(0.2, 0.9), -0.4, elbow)
+@_action("swinging an arm", can_sit=True)
+def _swing_arm(take: Performance) -> None:
+    """One whole arm goes slowly up and down."""
+    swing = take.amplitude * take.during() * np.sin(take.phase(0.8))
+    take.people[0].add(take.side, "elevation", 0.6 * swing)
+    take.people[0].add(None, "trunk_side", (-0.06 if take.side == "right" else 0.06) * swing)
+
+
+@_action("clapping", can_sit=True)
+def _clap(take: Performance) -> None:
+    """Both forearms go quickly inward and outward at once."""
+    beat = take.amplitude * take.during() * np.sin(take.phase(2.2))
+    for side in ("left", "right"):
+        take.people[0].add(side, "axial", 0.5 * beat)
+        take.people[0].add(side, "elbow", 0.5 * take.during())
+
+
+@_action("drumming in turn", can_sit=True)
+def _drum_in_turn(take: Performance) -> None:
+    """One hand goes quickly down while the other goes up."""
+    phase = take.phase(1.8)
+    for side, start in (("left", 0.0), ("right", np.pi)):
+        beat = take.amplitude * take.during() * np.sin(phase + start)
+        take.people[0].add(side, "elbow", 0.45 * beat)
+        take.people[0].add(side, "elevation", 0.15 * beat)
+
+
+@_action("flapping", can_sit=True)
+def _flap(take: Performance) -> None:
+    """Both whole arms go slowly up and down."""
+    beat = take.amplitude * take.during() * np.sin(take.phase(0.9))
+    for side in ("left", "right"):
+        take.people[0].add(side, "elevation", 0.5 * beat)
+
+
+@_action("twisting", can_sit=True)
+def _twist(take: Performance) -> None:
+    """The trunk turns to one side and to the other."""
+    turned = take.amplitude * take.during() * np.sin(take.phase(0.9))
+    take.people[0].add(None, "trunk_twist", 0.5 * turned)
+    take.people[0].add(None, "head_turn", 0.3 * turned)
+
+
+@_action("rocking", can_sit=True)
+def _rock(take: Performance) -> None:
+    """The trunk leans to one side and to the other."""
+    lean = take.amplitude * take.during() * np.sin(take.phase(0.9))
+    take.people[0].add(None, "trunk_side", 0.35 * lean)
+
+
+@_action("nodding", can_sit=True)
+def _nod(take: Performance) -> None:
+    """The head goes quickly up and down."""
+    take.people[0].add(None, "nod", 0.45 * take.amplitude * take.during() * np.sin(take.phase(1.8)))
 
 
 def _circle(take: Performance, direction: float) -> None:
@@ -112,34 +159,6 @@ def _pull(take: Performance) -> None:
     _swing(take, (0.0, 0.2, 0.75, 1.0))
 
 
-@_action("clapping", can_sit=True)
-def _clap(take: Performance) -> None:
-    """Hands meet in front of the chest."""
-    pose, height = take.people[0], take.random.uniform(0.5, 1.2)
-    apart = 0.45 * take.amplitude * (1.0 + np.cos(take.phase(1.9))) / 2.0
-    for side in ("left", "right"):
-        _aim_arm(pose, side, take.during(), height, 0.1 + 0.4 * apart, 0.55 - apart, 1.3)
-
-
-def _drum(take: Performance, offset: float) -> None:
-    pose, height, phase = take.people[0], take.random.uniform(0.4, 1.1), take.phase(1.6)
-    for side, start in (("left", 0.0), ("right", offset)):
-        beat = take.amplitude * np.sin(phase + start)
-        _aim_arm(pose, side, take.during(), height + 0.25 * beat, 0.3, 0.2, 1.4 + 0.4 * beat)
-
-
-@_action("drumming in turn", can_sit=True)
-def _drum_in_turn(take: Performance) -> None:
-    """One hand goes down while the other goes up."""
-    _drum(take, np.pi)
-
-
-@_action("drumming together", can_sit=True)
-def _drum_together(take: Performance) -> None:
-    """Both hands beat at once."""
-    _drum(take, 0.0)
-
-
 @_action("bowing", can_sit=True)
 def _bow(take: Performance) -> None:
     """The trunk bends forward and comes up again."""
@@ -162,6 +181,13 @@ def _squat(take: Performance) -> None:
     """Knees bend slowly and stretch slowly."""
     depth = keyed(take.strokes(1.5, most=3), (0.0, 0.45, 0.55, 1.0), (0.0, 1.0, 1.0, 0.0))
     _bend_knees(take.people[0], take.amplitude * depth)
+
+
+@_action("bouncing")
+def _bounce(take: Performance) -> None:
+    """Knees bend quickly, a little, again and again."""
+    depth = take.amplitude * take.during() * (1.0 - np.cos(take.phase(2.0))) / 2.0
+    _bend_knees(take.people[0], 0.35 * depth)
 
 
 @_action("jumping")
@@ -273,15 +299,15 @@ def _walk(pose: Pose, take: Performance, forward: Array, hertz: float, weight: A
 
 DEFAULT_ACTIONS = (
     "waving",
-    "knocking",
-    "circling outward",
-    "circling inward",
-    "throwing",
-    "pulling down",
+    "swinging an arm",
     "clapping",
-    "drumming in turn",
+    "flapping",
     "bowing",
+    "twisting",
+    "squatting",
+    "bouncing",
     "marching",
+    "kicking",
     "shaking hands",
     "pushing",
     "hugging",

@@ -152,18 +152,22 @@ def resting_pose(
 
 
 def _rest_arm(random: np.random.Generator, row: Array, side: str, seated: bool) -> None:
-    """Where an idle arm rests: hanging, on the hip (the thigh when seated), in front, behind."""
+    """Where an idle arm is held: hanging, on hip or thigh, in front, behind, stretched out, raised."""
     kinds = {
-        "hanging": (0.12, 1.2, 0.0, 0.3),
+        "hanging": (0.2, 1.2, 0.0, 0.3),
         "hip": (0.65, 1.5, 0.9, 1.6),
-        "front": (0.35, 0.3, 1.0, 1.5),
+        "front": (0.4, 0.3, 0.8, 1.5),
         "behind": (-0.45, 0.2, 0.9, 0.8),
         "thigh": (0.5, 0.4, 0.2, 0.8),
+        "ahead": (1.1, 0.3, 0.2, 0.5),
+        "aside": (1.1, 1.3, -0.2, 0.4),
+        "raised": (1.5, 0.9, -0.6, 1.4),
     }
-    names = ("thigh", "front", "thigh") if seated else ("hanging", "hanging", "hip", "front", "behind")
+    names = ("thigh", "front", "thigh") if seated else ("hanging", "hip", "front", "behind")
+    names += ("ahead", "aside", "raised")
     kind = kinds[names[random.integers(len(names))]]
     for name, value in zip(("elevation", "plane", "axial", "elbow"), kind, strict=True):
-        row[COLUMN[f"{side}_{name}"]] = value + 0.1 * random.normal()
+        row[COLUMN[f"{side}_{name}"]] = value + 0.2 * random.normal()
 
 
 def _wandering(random: np.random.Generator, frames: int, amplitude: float) -> Array:
