@@ -44,6 +44,8 @@ def modality_job(job: Job, prepared: Path) -> None:
 def prepare(decoded: Path, output: Path, skeleton: Skeleton, settings: Prepare) -> None:
     """Centre, resize and turn decoded clips: writes position.npy (N, 3, T, V, M) float32 and samples.csv to `output`.
 
+    M is the number of bodies that occur in the data set: 1 if no clip has a second one, which halves all later work.
+
     Raises:
         InputError: the decoded files are missing, broken, or do not belong together.
     """
@@ -59,13 +61,14 @@ def prepare(decoded: Path, output: Path, skeleton: Skeleton, settings: Prepare) 
             where=str(decoded / "samples.csv"),
             mend="Delete the folder and run again",
         )
-    shape = (3, settings.frames, skeleton.joint_count, BODIES)
+    bodies = min(BODIES, max(1, int(samples["bodies"].max())))
+    shape = (3, settings.frames, skeleton.joint_count, bodies)
     with staging(output, ("samples.csv", "position.npy")) as scratch:
         samples.drop(columns="start").to_csv(scratch / "samples.csv", index=False, lineterminator="\n")
         with ArrayWriter(scratch / "position.npy", shape) as writer:
             for first, last in clip_chunks(frames):
                 begin, end = starts[first], starts[last - 1] + frames[last - 1]
-                chunk = np.array(coordinates[begin:end])
+                chunk = np.array(coordinates[begin:end, :bodies])
                 writer.append(
                     prepare_clips(
                         chunk, starts[first:last] - begin, frames[first:last], skeleton, settings.frames, settings.turn
