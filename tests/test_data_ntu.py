@@ -7,10 +7,10 @@ import time
 
 import numpy as np
 import pytest
-from data_support import BODY, VECTORS, plain_read, skeleton_bytes, skeleton_lines, steady
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_support import BODY, VECTORS, plain_read, skeleton_bytes, skeleton_lines, steady
 from ikem.data.clips import ClipError
 from ikem.data.ntu import most_active, parse_name, read_skeleton
 
@@ -205,7 +205,7 @@ def test_other_numbers_of_joints(joints):
 @pytest.mark.parametrize(("fields", "reason"), [(11, "11 fields"), (13, "13 fields"), (3, "3 fields"), (2, "2 fields")])
 def test_other_numbers_of_fields(fields, reason):
     lines = skeleton_lines((1,))
-    lines[7] = " ".join((lines[7].split() + ["0"])[:fields])
+    lines[7] = " ".join(([*lines[7].split(), "0"])[:fields])
     error = fault(joined(lines))
     assert error.line == 8
     assert reason in error.what

@@ -85,6 +85,36 @@ def open_array(path: Path, row_shape: Sequence[int] | None = None) -> Floats:
     return array
 
 
+class RowReader:
+    """Reads rows of an array of ours by plain reads: unlike a map's pages, what was read does not stay in memory."""
+
+    def __init__(self, path: Path, row_shape: Sequence[int] | None = None) -> None:
+        array = open_array(path, row_shape)
+        self.path, self.shape = path, array.shape
+        self._offset = path.stat().st_size - array.nbytes
+        self._stream = path.open("rb")
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def rows(self, first: int, last: int) -> Floats:
+        """Rows from `first` up to, not including, `last`."""
+        size = int(np.prod(self.shape[1:]))
+        self._stream.seek(self._offset + first * size * 4)
+        values = np.fromfile(self._stream, "<f4", (last - first) * size)
+        if len(values) != (last - first) * size:
+            raise InputError("has been cut off", where=str(self.path), mend="Delete it and run again")
+        return values.astype(np.float32, copy=False).reshape(-1, *self.shape[1:])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+
 def clip_chunks(frames: NDArray[np.int64], most_frames: int = 16384) -> Iterator[tuple[int, int]]:
     """First and last + 1 clip of chunks of a bounded number of frames (one clip at least)."""
     first, total = 0, 0

@@ -6,6 +6,9 @@ import collections
 import json
 import logging
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -16,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ikem.data.arrayfile import ArrayWriter, clip_chunks, open_array, staging
+from ikem.data.arrayfile import ArrayWriter, RowReader, staging
 from ikem.data.clips import BODIES, Clip, Dropped, Reject, body_count, read_name_list, write_rejected
 from ikem.data.progress import progress
 from ikem.data.readers import READERS
@@ -199,13 +202,10 @@ def _arrange(rows: list[dict[str, int | str]], path: Path) -> pd.DataFrame:
         return samples
     samples = samples.iloc[order].reset_index(drop=True)
     starts, frames = samples["start"].to_numpy(np.int64), samples["frames"].to_numpy(np.int64)
-    unordered = open_array(path)
     ordered = path.with_suffix(".ordered")
-    with ArrayWriter(ordered, unordered.shape[1:]) as writer:
-        for first, last in clip_chunks(frames):
-            parts = [unordered[starts[clip] : starts[clip] + frames[clip]] for clip in range(first, last)]
-            writer.append(np.concatenate(parts))
-    del unordered
+    with RowReader(path) as unordered, ArrayWriter(ordered, unordered.shape[1:]) as writer:
+        for start, count in zip(starts.tolist(), frames.tolist(), strict=True):
+            writer.append(unordered.rows(start, start + count))
     ordered.replace(path)
     samples["start"] = np.cumsum(frames) - frames
     return samples
@@ -213,6 +213,19 @@ def _arrange(rows: list[dict[str, int | str]], path: Path) -> pd.DataFrame:
 
 def _read(format_name: str, request: Request, task: Any) -> list[Result]:
     return READERS[format_name].read(request, task)
+
+
+def _follow_parent() -> None:
+    """In a reading process: leave Ctrl-C to the main process, and go when that is gone, however it went."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _results(format_name: str, request: Request, plan: Plan, processes: int) -> Iterator[list[Result]]:
@@ -225,7 +238,8 @@ def _results(format_name: str, request: Request, plan: Plan, processes: int) -> 
     else:
         return
     waiting: collections.deque[Future[list[Result]]] = collections.deque()
-    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_follow_parent)
     try:
         for task in tasks:
             waiting.append(pool.submit(_read, format_name, request, task))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ikem.data.arrayfile import ArrayWriter, clip_chunks, open_array, staging
+from ikem.data.arrayfile import ArrayWriter, RowReader, clip_chunks, open_array, staging
 from ikem.data.clips import BODIES
 from ikem.errors import InputError
 from ikem.files import atomic
@@ -51,7 +51,7 @@ def prepare(decoded: Path, output: Path, skeleton: Skeleton, settings: Prepare) 
     """
     from ikem.data.prepare import prepare_clips
 
-    coordinates = open_array(decoded / "coordinates.npy", (BODIES, skeleton.joint_count, 3))
+    coordinates = RowReader(decoded / "coordinates.npy", (BODIES, skeleton.joint_count, 3))
     samples = load_samples(decoded / "samples.csv")
     frames = samples["frames"].to_numpy(np.int64)
     starts = np.cumsum(frames) - frames
@@ -65,10 +65,10 @@ def prepare(decoded: Path, output: Path, skeleton: Skeleton, settings: Prepare) 
     shape = (3, settings.frames, skeleton.joint_count, bodies)
     with staging(output, ("samples.csv", "position.npy")) as scratch:
         samples.drop(columns="start").to_csv(scratch / "samples.csv", index=False, lineterminator="\n")
-        with ArrayWriter(scratch / "position.npy", shape) as writer:
+        with coordinates, ArrayWriter(scratch / "position.npy", shape) as writer:
             for first, last in clip_chunks(frames):
-                begin, end = starts[first], starts[last - 1] + frames[last - 1]
-                chunk = np.array(coordinates[begin:end, :bodies])
+                begin, end = int(starts[first]), int(starts[last - 1] + frames[last - 1])
+                chunk = np.ascontiguousarray(coordinates.rows(begin, end)[:, :bodies])
                 writer.append(
                     prepare_clips(
                         chunk, starts[first:last] - begin, frames[first:last], skeleton, settings.frames, settings.turn
@@ -80,8 +80,6 @@ def prepare(decoded: Path, output: Path, skeleton: Skeleton, settings: Prepare) 
 def generate_modalities(prepared: Path, modality: str, output: Path, skeleton: Skeleton) -> None:
     """Write one modality of prepared clips to `output`: (N, 3, T, V, M) float32.
 
-    The joint modality is position.npy itself, and is linked to it where the file system can.
-
     Raises:
         InputError: the prepared files are missing, broken, or do not belong together.
     """
@@ -89,16 +87,16 @@ def generate_modalities(prepared: Path, modality: str, output: Path, skeleton: S
 
     from ikem.modalities import generate
 
-    position = open_array(prepared / "position.npy")
+    position = RowReader(prepared / "position.npy")
     samples = load_samples(prepared / "samples.csv")
-    if position.ndim != 5 or position.shape[1] != 3 or position.shape[3] != skeleton.joint_count:
+    if len(position.shape) != 5 or position.shape[1] != 3 or position.shape[3] != skeleton.joint_count:
         raise InputError(f"has the shape {position.shape}", where=str(prepared / "position.npy"), mend="Delete it")
     if len(samples) != len(position):
         raise InputError("does not belong to position.npy", where=str(prepared / "samples.csv"), mend="Delete both")
     frames = torch.from_numpy(samples["frames"].to_numpy(np.int64, copy=True))
-    with atomic(output) as temporary, ArrayWriter(temporary, position.shape[1:]) as writer:
+    with position, atomic(output) as temporary, ArrayWriter(temporary, position.shape[1:]) as writer:
         for first in range(0, len(position), _CHUNK_CLIPS):
-            clips = np.array(position[first : first + _CHUNK_CLIPS])
+            clips = position.rows(first, min(first + _CHUNK_CLIPS, len(position)))
             chunk = torch.from_numpy(clips).permute(0, 4, 1, 2, 3).contiguous()  # (N, M, C, T, V)
             made = generate(modality, chunk, frames[first : first + _CHUNK_CLIPS], skeleton)
             writer.append(made.permute(0, 2, 3, 4, 1).contiguous().numpy())
