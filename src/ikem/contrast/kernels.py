@@ -20,6 +20,7 @@ LOWEST_TEMPERATURE = 0.025
 # fills it at little memory.
 _CPU_VALUES = 1 << 17
 _GPU_VALUES = 1 << 26
+_LEAST_COLUMNS = 256
 
 
 def check_temperature(temperature: float) -> None:
@@ -30,7 +31,7 @@ def check_temperature(temperature: float) -> None:
 
 def chunks(columns: int, rows: int, device: torch.device) -> Iterator[slice]:
     """Cut `columns` so that `rows` of a piece are a good size for the device."""
-    step = max((_CPU_VALUES if device.type == "cpu" else _GPU_VALUES) // max(rows, 1), 256)
+    step = max((_CPU_VALUES if device.type == "cpu" else _GPU_VALUES) // max(rows, 1), _LEAST_COLUMNS)
     for start in range(0, columns, step):
         yield slice(start, min(start + step, columns))
 

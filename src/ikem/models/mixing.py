@@ -21,7 +21,7 @@ def gather_joints(x: Tensor, weight: Tensor, linked: Tensor) -> Tensor:
         (R, V, 3 * C): receivers, and for each the channels of subset after subset.
     """
     result: Tensor
-    if x.device.type == "cpu" and x.dtype == torch.float32:
+    if x.device.type == "cpu" and x.dtype == weight.dtype and not torch.is_autocast_enabled("cpu"):
         result = _GatherJoints.apply(x, weight, linked)  # type: ignore[no-untyped-call]
     else:
         result = torch.matmul(_by_receiver(weight).to(x.dtype), x)

@@ -58,8 +58,8 @@ def gross_weight(expected: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def gross_bias(expected: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For biases near 0 of the same layers: the largest value."""
-    return np.full_like(expected, _largest(expected))
+    """For biases near 0 of the same layers: half of the largest."""
+    return np.full_like(expected, 0.5 * _largest(expected))
 
 
 @dataclass(frozen=True)

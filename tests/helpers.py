@@ -1,0 +1,48 @@
+"""What several tests use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+VECTORS = Path(__file__).parent / "vectors"
+
+
+@dataclass(frozen=True)
+class Narrow:
+    """An encoder small enough for tests."""
+
+    hidden_channels: int = 4
+    hidden_dim: int = 16
+    feature_dim: int = 8
+    dropout: float = 0.5
+    graph_distances: str = "one-hop"
+
+
+def units(*shape, seed=0, dim=-1, dtype=torch.float64):
+    """Random unit vectors along `dim`."""
+    generator = torch.Generator().manual_seed(seed)
+    return F.normalize(torch.randn(*shape, generator=generator, dtype=dtype), dim=dim)
+
+
+def vectors(name):
+    """Arrays of a file of reference vectors."""
+    with np.load(VECTORS / f"{name}.npz", allow_pickle=False) as file:
+        return dict(file)
+
+
+def in_memory(array):
+    """(N, C, T, V, M) to (N, M, C, T, V)."""
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(0, 4, 1, 2, 3)))
+
+
+def near(ours, theirs):
+    """The general tolerance of the reference vectors."""
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    assert ours.shape == theirs.shape
+    limit = 1e-4 * np.abs(theirs) + 1e-5 * max(1.0, np.abs(theirs).max())
+    assert (np.abs(ours - theirs) <= limit).all(), np.abs(ours - theirs).max()

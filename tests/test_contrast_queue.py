@@ -1,0 +1,66 @@
+from collections import deque
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ikem.contrast.queue import Queues, enqueue
+
+
+@given(size=st.integers(1, 12), batches=st.lists(st.integers(0, 30), max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_enqueue_against_a_ring(size, batches):
+    queue = torch.full((2, 3, size), -1.0)
+    expected, pointer, place, number = [-1.0] * size, 0, 0, 0
+    for batch in batches:
+        keys = torch.arange(number, number + batch, dtype=torch.float32).view(1, batch, 1).expand(2, batch, 3)
+        pointer = enqueue(queue, pointer, keys)
+        for key in range(number, number + batch):
+            expected[place] = float(key)
+            place = (place + 1) % size
+        number += batch
+    assert pointer == place
+    assert (queue == torch.tensor(expected)).all()
+
+
+def test_the_last_keys_stay():
+    queue = torch.zeros(1, 4)
+    assert enqueue(queue, 1, torch.arange(1.0, 12).view(11, 1)) == (1 + 11) % 4
+    assert sorted(queue[0].tolist()) == [8, 9, 10, 11]
+    assert deque(queue[0].tolist(), 4)[0] == 8  # the oldest is where the pointer stands
+
+
+def test_queues_write_when_told():
+    queues = Queues(["a", "b"], 3, 5, [1, 2])
+    assert torch.allclose(queues.stacked.norm(dim=1), torch.ones(2, 5))
+    before = queues.stacked.clone()
+    keys = torch.randn(2, 4, 3)
+    queues.put(keys)
+    assert torch.equal(queues.stacked, before)
+    queues.settle()
+    assert torch.equal(queues.a[:, :4], keys[0].t()) and torch.equal(queues.b[:, 4], before[1, :, 4])
+    queues.settle()
+    assert int(queues.pointer) == 4
+    queues.put(keys)
+    state = queues.state_dict()
+    assert int(state["pointer"]) == 3 and torch.equal(state["a"][:, 4], keys[0, 0])
+    assert sorted(state) == ["a", "b", "pointer"]
+
+
+def test_queues_load_and_move():
+    one, other = Queues(["a", "b"], 3, 5, [1, 2]), Queues(["b"], 3, 5, [9])
+    one.put(torch.randn(2, 7, 3))
+    state = one.state_dict()
+    other.put(torch.randn(1, 2, 3))
+    other.load_state_dict({"b": state["b"], "pointer": state["pointer"]})
+    other.settle()  # what was pending belonged to the old state
+    assert torch.equal(other.stacked[0], one.stacked[1]) and other.b.data_ptr() == other.stacked.data_ptr()
+    other.double()
+    assert other.stacked.dtype == torch.float64 and other.b.data_ptr() == other.stacked.data_ptr()
+    other.put(torch.ones(1, 1, 3, dtype=torch.float64))
+    other.settle()
+    assert (other.b[:, 2] == 1).all() and int(other.pointer) == 3
+
+
+def test_a_queue_s_start_depends_on_its_seed_only():
+    assert torch.equal(Queues(["a", "b"], 3, 5, [1, 2]).b, Queues(["b"], 3, 5, [2]).b)
