@@ -303,7 +303,7 @@ DEFAULT_ACTIONS = (
     "clapping",
     "flapping",
     "bowing",
-    "twisting",
+    "rocking",
     "squatting",
     "bouncing",
     "marching",

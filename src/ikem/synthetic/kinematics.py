@@ -90,7 +90,7 @@ def draw_proportions(random: np.random.Generator, spread: float) -> Proportions:
     """A body of its own: size, length of limbs and of trunk, and width vary with deviation `spread`."""
     size, limbs, width = 1.0 + spread * np.clip(random.normal(size=3), -2.0, 2.0) * (0.6, 0.7, 0.8)
     plain = Proportions()
-    scale = {name: size for name in plain.__dataclass_fields__}
+    scale = dict.fromkeys(plain.__dataclass_fields__, size)
     for name in ("upper_arm", "forearm", "thigh", "shin"):
         scale[name] = size * limbs
     for name in ("shoulder_width", "hip_width"):

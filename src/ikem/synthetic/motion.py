@@ -106,7 +106,7 @@ class Performance:
         """(T,) radians of an oscillation of about `hertz`, with a random start and a slightly unsteady beat."""
         start, wobble = self.random.uniform(0.0, 2.0 * np.pi, size=2)
         drift = 0.35 * np.sin(2.0 * np.pi * 0.4 * self.seconds + wobble)
-        return 2.0 * np.pi * hertz * self.tempo * (self.seconds - self.begin) + drift + start
+        return np.asarray(2.0 * np.pi * hertz * self.tempo * (self.seconds - self.begin) + drift + start)
 
     def strokes(self, period: float, most: int = 4) -> Array:
         """(T,) progress 0..1 of each of some whole strokes of about `period` seconds that fill the window."""
@@ -163,8 +163,7 @@ def _rest_arm(random: np.random.Generator, row: Array, side: str, seated: bool) 
         "aside": (1.1, 1.3, -0.2, 0.4),
         "raised": (1.5, 0.9, -0.6, 1.4),
     }
-    names = ("thigh", "front", "thigh") if seated else ("hanging", "hip", "front", "behind")
-    names += ("ahead", "aside", "raised")
+    names = ("thigh", "front", "thigh") if seated else ("hanging", "hanging", "front")
     kind = kinds[names[random.integers(len(names))]]
     for name, value in zip(("elevation", "plane", "axial", "elbow"), kind, strict=True):
         row[COLUMN[f"{side}_{name}"]] = value + 0.2 * random.normal()

@@ -140,4 +140,5 @@ def _spurious_body(random: np.random.Generator, frames: int) -> Array:
     body = Proportions(**{name: size * getattr(plain, name) for name in plain.__dataclass_fields__})
     joints = place_joints(resting_pose(random, 1, body, seated=True, posture=0.5, sway=0.3).angles, body)
     side = random.choice([-1.0, 1.0]) * random.uniform(0.8, 1.5)
-    return np.repeat(joints + (side, random.uniform(0.0, 0.5), random.uniform(-0.3, 0.8)), frames, axis=0)
+    place = np.array([side, random.uniform(0.0, 0.5), random.uniform(-0.3, 0.8)])
+    return np.repeat(joints + place, frames, axis=0)

@@ -85,6 +85,7 @@ def _orientations(metres: NDArray[np.float64]) -> NDArray[np.float64]:
     turns[..., 1] = bones[..., 2] / (2.0 * turns[..., 0])
     turns[..., 3] = -bones[..., 0] / (2.0 * turns[..., 0])
     turns[..., _LEAVES, :] = 0.0
+    turns[..., SKELETON.centre, :] = (1.0, 0.0, 0.0, 0.0)  # it has no bone of its own
     return turns
 
 
@@ -103,18 +104,18 @@ def write_ntu(settings: SyntheticSettings, archive: Path, missing_list: Path) ->
     """
     missing: list[str] = []
     method = zipfile.ZIP_DEFLATED if settings.compression else zipfile.ZIP_STORED
-    with atomic(archive) as temporary:
-        with zipfile.ZipFile(temporary, "w", method, compresslevel=settings.compression or None) as target:
-            for clip in track(list_clips(settings), f"Writing {archive.name}", total=settings.clip_count):
-                recording = record_clip(settings, clip)
-                if recording is None:
-                    missing.append(clip.name)
-                    text = empty_text(settings.frames[0])
-                else:
-                    text = clip_text(recording)
-                member = zipfile.ZipInfo(f"{FOLDER}{clip.name}.skeleton", _FIXED_TIME)
-                member.compress_type = method
-                member.external_attr = 0o644 << 16
-                target.writestr(member, text, compresslevel=settings.compression or None)
+    with (
+        atomic(archive) as temporary,
+        zipfile.ZipFile(temporary, "w", method, compresslevel=settings.compression or None) as target,
+    ):
+        for clip in track(list_clips(settings), f"Writing {archive.name}", total=settings.clip_count):
+            recording = record_clip(settings, clip)
+            if recording is None:
+                missing.append(clip.name)
+            text = empty_text(settings.frames[0]) if recording is None else clip_text(recording)
+            member = zipfile.ZipInfo(f"{FOLDER}{clip.name}.skeleton", _FIXED_TIME)
+            member.compress_type = method
+            member.external_attr = 0o644 << 16
+            target.writestr(member, text, compresslevel=settings.compression or None)
     header = ("Samples with missing skeletons", f"{len(missing)} of {settings.clip_count} made clips", "")
     write_text(missing_list, "\n".join((*header, *missing)) + "\n")

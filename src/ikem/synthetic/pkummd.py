@@ -16,7 +16,7 @@ from ikem.errors import InputError
 from ikem.files import atomic, write_text
 from ikem.synthetic.kinematics import Array
 from ikem.synthetic.motion import Pose, ease
-from ikem.synthetic.noise import MICRO, draw_camera, sense
+from ikem.synthetic.noise import draw_camera, sense
 from ikem.synthetic.settings import SyntheticSettings
 from ikem.synthetic.stage import CAMERA, SENSOR, VIDEO, draw_style, in_world, perform, random_for
 from ikem.synthetic.text import format_table
@@ -66,7 +66,9 @@ def write_pkummd(
     _write_split(cross_view, names, {(number, view) for number, view in names if view == "L"})
 
 
-def stage_video(settings: SyntheticSettings, number: int) -> tuple[list[tuple[Array, slice]], list[tuple[int, int, int]]]:
+def stage_video(
+    settings: SyntheticSettings, number: int
+) -> tuple[list[tuple[Array, slice]], list[tuple[int, int, int]]]:
     """Play one video: several actions of one performer, a pause between each two.
 
     Returns:

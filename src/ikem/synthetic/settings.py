@@ -49,7 +49,7 @@ class SyntheticSettings(BaseModel):
     inferred_factor: float = Field(3.0, ge=1.0, description="How much noisier a joint is that the camera cannot see.")
 
     missing_rate: Share = Field(0.01, description="Clips without any body; they are on the missing list.")
-    frame_drop_rate: Share = Field(0.01, description="Frames in which no body is found.")
+    frame_drop_rate: Share = Field(0.0005, description="Frames in which no body is found.")
     body_loss_rate: Share = Field(0.08, description="Clips in which a body is lost for a run of frames.")
     swap_rate: Share = Field(0.15, description="Two-person clips whose bodies change places for a run of frames.")
     spurious_rate: Share = Field(0.06, description="Clips with a body more than there are persons.")

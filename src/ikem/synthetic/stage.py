@@ -88,7 +88,8 @@ def perform(
     action = ACTIONS[action_name]
     frames = int(random.integers(settings.frames[0], settings.frames[1], endpoint=True))
     before, after = random.uniform(0.02, max(0.02, settings.idle_share), size=2) * frames / FRAME_RATE
-    tempo, amplitude = np.exp(0.8 * np.array([settings.tempo_spread, settings.amplitude_spread]) * random.normal(size=2))
+    spreads = np.array([settings.tempo_spread, settings.amplitude_spread])
+    tempo, amplitude = np.exp(0.8 * spreads * random.normal(size=2))
     sits = bool(random.random() < settings.seated_share) and action.can_sit
     side_is_left = style.left ^ bool(random.random() < 0.25)
     posture, sway = np.radians(settings.posture_degrees), np.radians(settings.sway_degrees)

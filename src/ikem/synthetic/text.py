@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit  # type: ignore[import-untyped]
+from numba import njit
 from numpy.typing import NDArray
 
 _MINUS, _POINT, _ZERO, _SPACE, _NEWLINE = 45, 46, 48, 32, 10
