@@ -23,7 +23,7 @@ from ikem.data.arrayfile import ArrayWriter, RowReader, staging
 from ikem.data.clips import BODIES, Clip, Dropped, Reject, body_count, read_name_list, write_rejected
 from ikem.data.progress import progress
 from ikem.data.readers import READERS
-from ikem.data.work import Plan, Request, Result
+from ikem.data.work import Plan, Request, Result, opened
 from ikem.errors import InputError
 from ikem.settings import Decode
 from ikem.skeleton import load_skeleton
@@ -93,6 +93,7 @@ def decode(
     joints = load_skeleton(skeleton).joint_count
     request = Request(dict(archives), joints, settings.bodies)
     left_out = _left_out(archives, missing_list)
+    opened.cache_clear()
     plan = READERS[format_name].plan(request, left_out)
     rejected = _Rejected(plan.rejected, settings, plan.total + len(plan.rejected))
     rows: list[dict[str, int | str]] = []

@@ -25,7 +25,7 @@ PAUSE = 2.0
 """Seconds before the second attempt; each further pause is twice as long."""
 
 _TIMEOUT = (20, 60)
-_PIECE = 1 << 20
+_PIECE = 1 << 16
 
 
 class _Again(Exception):

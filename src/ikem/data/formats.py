@@ -58,7 +58,7 @@ class ClipPerMember:
                     jobs[member.stem] = Job(path, member, parsed)
         if skipped:
             plan.left_out["missing list"] = skipped
-        if not jobs and not plan.rejected:
+        if not jobs and not plan.rejected and not skipped:
             raise InputError(
                 f"there is no file such as {self.example}{self.suffix}",
                 where=", ".join(str(path) for path in paths),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,10 +112,11 @@ def load_samples(path: Path) -> pd.DataFrame:
     """
     mend = "Delete it and run again"
     try:
-        samples = pd.read_csv(
-            path, dtype={"name": str}, keep_default_na=False, na_filter=False, encoding="utf-8", low_memory=False
-        )
-    except (OSError, ValueError, UnicodeError, pd.errors.ParserError) as error:
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+            samples = pd.read_csv(
+                path, dtype={"name": str}, index_col=False, na_filter=False, encoding="utf-8", low_memory=False
+            )
+    except (OSError, ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise InputError(f"samples table cannot be read ({error})", where=os.fspath(path), mend=mend) from error
     absent = [name for name in _NEEDED if name not in samples.columns]
     if absent:

@@ -90,7 +90,8 @@ class Reader(Protocol):
 
 
 @lru_cache(maxsize=8)
-def _opened(path: Path) -> Archive:
+def opened(path: Path) -> Archive:
+    """The archive, opened once in each process. What plans a run clears this, so that a changed file is seen."""
     return open_archive(path)
 
 
@@ -129,7 +130,7 @@ def contents(task: tuple[Job, ...]) -> Iterator[tuple[Job, bytes | ClipError]]:
         if job.data is not None:
             yield job, job.data
         else:
-            yield from ((job, data) for _, data in _opened(job.archive).read([job.member]))
+            yield from ((job, data) for _, data in opened(job.archive).read([job.member]))
 
 
 def reject(job: Job, error: ClipError) -> Reject:

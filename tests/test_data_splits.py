@@ -1,0 +1,244 @@
+"""Splits, their published counts, and draws."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_support import ntu_name, steady
+from ikem.config import build_config
+from ikem.data.splits import draw, make_split, read_draw, read_split
+from ikem.errors import InputError
+from ikem.files import write_json
+from ikem.settings import Counts, Protocol
+
+
+def table(count=60, classes=5):
+    numbers = np.arange(count)
+    return pd.DataFrame(
+        {
+            "name": [f"clip{number:04}" for number in numbers],
+            "label": numbers % classes,
+            "subject": numbers // 10 + 1,
+            "camera": numbers % 3 + 1,
+            "part": np.where(numbers % 4, "train", "test"),
+            "frames": 10,
+            "bodies": 1,
+        }
+    )
+
+
+def test_values_that_train_and_all_others():
+    split = make_split(table(), Protocol(column="subject", train=(1, 3)))
+    assert split["train"] == [*range(10), *range(20, 30)]
+    assert split["test"] == [*range(10, 20), *range(30, 60)]
+    assert split["counts"] == {"train": 20, "test": 40}
+    assert (split["complete"], split["published"]) == (True, None)
+
+
+def test_values_that_neither_train_nor_test():
+    split = make_split(table(), Protocol(column="camera", train=(1,), test=(3,)))
+    assert set(split["train"]) | set(split["test"]) < set(range(60))
+    assert (len(split["train"]), len(split["test"])) == (20, 20)
+
+
+@pytest.mark.parametrize("train", [("train",), ("train", "more")])
+def test_words_as_values(train):
+    assert len(make_split(table(), Protocol(column="part", train=train, test=("test",)))["train"]) == 45
+
+
+def test_numbers_and_words_are_the_same():
+    assert make_split(table(), Protocol(column="subject", train=("1",))) == make_split(
+        table(), Protocol(column="subject", train=(1,))
+    )
+
+
+@pytest.mark.parametrize(
+    ("protocol", "reason"),
+    [
+        (Protocol(column="setup", train=(1,)), "no column 'setup'"),
+        (Protocol(column="subject", train=(99,)), "no clip trains: values of subject are 1, 2, 3"),
+        (Protocol(column="subject", train=(1,), test=(99,)), "no clip tests"),
+        (Protocol(column="subject", train=(1, 2, 3, 4, 5, 6)), "no clip tests"),
+        (Protocol(column="label", train=(1,)), "one class only"),
+        (Protocol(column="subject", train=(1,), test=(1, 2)), "both trains and tests"),
+    ],
+)
+def test_splits_that_cannot_be(protocol, reason):
+    with pytest.raises(InputError, match=reason):
+        make_split(table(), protocol)
+
+
+def test_counts_that_agree():
+    protocol = Protocol(column="subject", train=(1,), counts=Counts(train=10, test=50))
+    split = make_split(table(), protocol)
+    assert split["complete"]
+    assert split["published"] == {"train": 10, "test": 50}
+
+
+def test_counts_that_differ_are_an_error_unless_partial():
+    protocol = Protocol(column="subject", train=(1,), counts=Counts(train=12, test=45))
+    with pytest.raises(InputError) as caught:
+        make_split(table(), protocol)
+    assert "10 clips to train on, published are 12: 2 missing" in str(caught.value)
+    assert "50 clips to test on, published are 45: 5 extra" in str(caught.value)
+    assert "partial: true" in str(caught.value)
+    split = make_split(table(), protocol, partial=True)
+    assert split["complete"] is False
+    assert split["counts"] == {"train": 10, "test": 50}
+    assert split["published"] == {"train": 12, "test": 45}
+
+
+def ntu_table(names):
+    frame = pd.DataFrame({"name": names, "frames": 1, "bodies": 1})
+    for column, first in (("setup", 1), ("camera", 5), ("subject", 9), ("replication", 13), ("label", 17)):
+        frame[column] = frame["name"].str[first : first + 3].astype(int) - (column == "label")
+    return frame
+
+
+def test_absent_and_extra_ntu_clips_are_named():
+    names = [ntu_name(5, c, p, r, a) for c in (1, 2, 3) for p in (1, 3) for r in (1, 2) for a in range(1, 61)]
+    names.remove(ntu_name(5, 2, 3, 1, 17))
+    names.append(ntu_name(5, 4, 3, 1, 17))
+    names.append("S001C002P005R002A008")  # on the list of missing skeletons
+    protocol = Protocol(column="subject", train=(1,), counts=Counts(train=360, test=360))
+    with pytest.raises(InputError) as caught:
+        make_split(ntu_table(sorted(names)), protocol)
+    message = str(caught.value)
+    assert "S005C002P003R001A017" in message.split("that should not be there")[0] or "absent" in message
+    assert "S005C004P003R001A017" in message
+    assert "1 of them are on the list of missing skeletons" in message
+    assert "5 (2 performers)" in message
+
+
+def test_splits_are_read_back(tmp_path):
+    split = make_split(table(), Protocol(column="subject", train=(1,)))
+    write_json(tmp_path / "split.json", split)
+    assert read_split(tmp_path / "split.json") == split
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"train": [1], "test": []}',
+        '{"train": ["a"], "test": [1]}',
+        '{"train": [-1], "test": [1]}',
+        '{"train": [true], "test": [1]}',
+    ],
+)
+def test_files_that_are_no_split(tmp_path, content):
+    (tmp_path / "split.json").write_text(content)
+    with pytest.raises(InputError, match=r"split\.json"):
+        read_split(tmp_path / "split.json")
+
+
+def test_draws_of_each_class():
+    samples = table(600, 6)
+    samples.loc[samples.index[-5:], "label"] = 6  # a class of five clips
+    names = draw(samples, range(600), 0.1, 0)
+    labels = samples.set_index("name")["label"][names]
+    assert labels.value_counts().sort_index().tolist() == [10, 10, 10, 10, 10, 10, 1]
+    assert names == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("clips", "fraction", "amount"),
+    [(419, 0.01, 4), (40, 0.01, 1), (50, 0.01, 1), (150, 0.01, 2), (100, 0.29, 29), (5, 0.5, 3), (3, 0.1, 1)],
+)
+def test_amounts_per_class_round_halves_up(clips, fraction, amount):
+    assert len(draw(table(clips, 1), range(clips), fraction, 0)) == amount
+
+
+@pytest.mark.parametrize(
+    ("clips", "fraction", "amount"), [(40091, 0.01, 400), (40091, 0.1, 4009), (100, 0.29, 29), (10, 0.01, 1)]
+)
+def test_uniform_amounts_are_whole_parts(clips, fraction, amount):
+    assert len(draw(table(clips, 60), range(clips), fraction, 0, "uniform")) == amount
+
+
+def test_only_training_clips_are_drawn_and_draws_differ():
+    samples, train = table(600), range(0, 600, 2)
+    allowed = set(samples["name"].iloc[list(train)])
+    draws = [draw(samples, train, 0.1, number) for number in range(3)]
+    assert all(set(names) <= allowed for names in draws)
+    assert len({tuple(names) for names in draws}) == 3
+    assert draw(samples, train, 0.1, 1) == draws[1]
+
+
+@pytest.mark.parametrize("sampling", ["per-class", "uniform"])
+def test_draws_are_nested_and_do_not_depend_on_order(sampling):
+    samples = table(600)
+    small, large = (draw(samples, range(600), fraction, 0, sampling) for fraction in (0.01, 0.1))
+    assert set(small) < set(large)
+    shuffled = samples.sample(frac=1, random_state=1).reset_index(drop=True)
+    assert set(draw(shuffled, range(600), 0.1, 0, sampling)) == set(large)
+
+
+def test_a_draw_can_be_made_elsewhere_from_names_alone():
+    samples = table(100, 1)
+    ranked = sorted(samples["name"], key=lambda name: hashlib.sha256(f"7/{name}".encode()).hexdigest())
+    assert draw(samples, range(100), 0.1, 7) == sorted(ranked[:10])
+
+
+@steady
+@given(st.integers(1, 80), st.integers(1, 6), st.floats(0.001, 0.999), st.integers(0, 9))
+def test_draws_have_every_class(clips, classes, fraction, number):
+    samples = table(clips, classes)
+    names = draw(samples, range(clips), fraction, number)
+    assert set(samples.set_index("name")["label"][names]) == set(samples["label"])
+    assert len(set(names)) == len(names) <= clips
+
+
+def test_draw_files(tmp_path):
+    path = tmp_path / "draw.txt"
+    path.write_text("a\n; touch x\n")
+    assert read_draw(path) == ["a", "; touch x"]
+    path.write_text("")
+    with pytest.raises(InputError, match="names no clip"):
+        read_draw(path)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_draw(tmp_path / "none.txt")
+
+
+def dataset(name):
+    block = {"dataset": name, "protocols": ["xsub"], "methods": ["random"], "evaluations": ["linear"]}
+    return build_config({"benchmark": [block]}).datasets[name]
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in (Path(__file__).parents[1] / "src/ikem/datasets").glob("*.yaml"))
+)
+def test_what_is_known_of_the_datasets(name):
+    known = dataset(name)
+    assert (
+        len(set(known.class_names))
+        == len(known.class_names)
+        == {"ntu60": 60, "ntu120": 120, "nwucla": 10}.get(name, 51)
+    )
+    assert known.archives
+    for archive in known.archives.values():
+        assert archive.google_drive is None or (archive.terms and archive.md5 and not archive.terms_accepted)
+
+
+def test_published_numbers():
+    def counts(name):
+        return {
+            key: (value.counts.train, value.counts.test)
+            for key, value in dataset(name).protocols.items()
+            if value.counts
+        }
+
+    assert counts("ntu60") == {"xsub": (40091, 16487), "xview": (37646, 18932)}
+    assert counts("ntu120") == {"xsub": (63026, 50919), "xset": (54468, 59477)}
+    assert counts("nwucla") == {"xview": (1020, 464), "xsub": (724, 760)}
+    assert counts("pkummd1") == {"xsub": (18841, 2704)}
+    assert counts("pkummd2") == {}
