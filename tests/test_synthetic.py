@@ -15,10 +15,11 @@ from pydantic import ValidationError
 
 from ikem.errors import InputError
 from ikem.skeleton import load_skeleton
-from ikem.synthetic import SyntheticSettings, clips, write_ntu, write_pkummd
 from ikem.synthetic.actions import ACTIONS
 from ikem.synthetic.noise import draw_camera, sense
-from ikem.synthetic.ntu import clip_text, record_clip
+from ikem.synthetic.ntu import clip_text, clips, record_clip, write_ntu
+from ikem.synthetic.pkummd import write_pkummd
+from ikem.synthetic.settings import SyntheticSettings
 from ikem.synthetic.stage import Clip, list_clips, random_for, stage_clip
 
 SMALL = SyntheticSettings(performers=(1, 3), actions=("waving", "pushing"), frames=(12, 20))

@@ -1,7 +1,5 @@
-"""Made recordings of moving bodies, written in the raw formats of the real datasets."""
+"""Made recordings of moving bodies, written in the raw formats of the real datasets.
 
-from ikem.synthetic.ntu import clips, write_ntu
-from ikem.synthetic.pkummd import write_pkummd
-from ikem.synthetic.settings import SyntheticSettings
-
-__all__ = ["SyntheticSettings", "clips", "write_ntu", "write_pkummd"]
+`settings.SyntheticSettings` says what is made; `ntu.write_ntu`, `pkummd.write_pkummd` and `ntu.clips` make it. Nothing is
+imported here: a config must not load compilers and archivers to be validated.
+"""
