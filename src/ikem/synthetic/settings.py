@@ -25,34 +25,34 @@ class SyntheticSettings(BaseModel):
         DEFAULT_ACTIONS, min_length=1, max_length=999, description="Names of actions; the first is A001, and so on."
     )
     performers: tuple[Annotated[int, Field(ge=1, le=999)], ...] = Field(
-        (1, 2, 3, 4, 5, 6, 7, 8, 10, 11), min_length=1, description="Performer numbers, as in the files' names."
+        (1, 2, 3, 4, 5, 6, 7, 10), min_length=1, description="Performer numbers, as in the files' names."
     )
     cameras: int = Field(3, ge=1, le=999, description="Cameras that see each performance, 45 degrees apart.")
     replications: int = Field(2, ge=1, le=999, description="How often a performer repeats an action.")
-    setups: int = Field(5, ge=1, le=999, description="Setups: heights, distances and tilts of the cameras.")
+    setups: int = Field(12, ge=1, le=999, description="Setups: heights, distances and tilts of the cameras.")
     visits: int = Field(1, ge=1, le=999, description="In how many of the setups a performer is recorded.")
     frames: tuple[int, int] = Field((36, 80), description="Shortest and longest clip, frames at 30 a second.")
 
     size_spread: float = Field(0.12, ge=0.0, le=0.4, description="Deviation of body size and of limb proportions.")
-    tempo_spread: float = Field(0.25, ge=0.0, le=0.6, description="Deviation of the logarithm of the tempo.")
-    amplitude_spread: float = Field(0.25, ge=0.0, le=0.6, description="Deviation of the logarithm of the amplitude.")
-    posture_degrees: float = Field(12.0, ge=0.0, le=40.0, description="Deviation of slouch and leaning.")
-    sway_degrees: float = Field(2.0, ge=0.0, le=20.0, description="Amplitude of what a body does beside the action.")
+    tempo_spread: float = Field(0.2, ge=0.0, le=0.6, description="Deviation of the logarithm of the tempo.")
+    amplitude_spread: float = Field(0.2, ge=0.0, le=0.6, description="Deviation of the logarithm of the amplitude.")
+    posture_degrees: float = Field(6, ge=0.0, le=40.0, description="Deviation of slouch and leaning.")
+    sway_degrees: float = Field(1, ge=0.0, le=20.0, description="Amplitude of what a body does beside the action.")
     heading_degrees: float = Field(30.0, ge=0.0, le=180.0, description="Largest turn away from the middle camera.")
     idle_share: Share = Field(0.25, description="Largest share of a clip before the action begins, and after it ends.")
-    left_share: Share = Field(0.4, description="Share of performances led by the left side.")
-    seated_share: Share = Field(0.3, description="Share seated, of performances that can be.")
+    left_share: Share = Field(0.35, description="Share of performances led by the left side.")
+    seated_share: Share = Field(0.1, description="Share seated, of performances that can be.")
 
-    tilt_degrees: float = Field(15.0, ge=0.0, le=60.0, description="Largest tilt of a camera, down, up or sideways.")
-    noise_millimetres: float = Field(6.0, ge=0.0, description="Deviation of each coordinate in each frame.")
-    drift_millimetres: float = Field(10.0, ge=0.0, description="Deviation of a joint's slow wandering.")
-    inferred_factor: float = Field(3.0, ge=1.0, description="How much noisier a joint is that the camera cannot see.")
+    tilt_degrees: float = Field(30, ge=0.0, le=60.0, description="Largest tilt of a camera, down, up or sideways.")
+    noise_millimetres: float = Field(1.0, ge=0.0, description="Deviation of each coordinate in each frame.")
+    drift_millimetres: float = Field(3, ge=0.0, description="Deviation of a joint's slow wandering.")
+    inferred_factor: float = Field(2, ge=1.0, description="How much noisier a joint is that the camera cannot see.")
 
     missing_rate: Share = Field(0.01, description="Clips without any body; they are on the missing list.")
     frame_drop_rate: Share = Field(0.0005, description="Frames in which no body is found.")
-    body_loss_rate: Share = Field(0.08, description="Clips in which a body is lost for a run of frames.")
+    body_loss_rate: Share = Field(0.03, description="Clips in which a body is lost for a run of frames.")
     swap_rate: Share = Field(0.15, description="Two-person clips whose bodies change places for a run of frames.")
-    spurious_rate: Share = Field(0.06, description="Clips with a body more than there are persons.")
+    spurious_rate: Share = Field(0.02, description="Clips with a body more than there are persons.")
 
     compression: int = Field(1, ge=0, le=9, description="Deflate level of the zip; 0 stores.")
     videos: Annotated[int, Field(ge=2, le=363)] = Field(8, description="PKU-MMD style: videos, each in three views.")
