@@ -198,3 +198,45 @@ def test_distillation_reference_vectors():
     near(raw.grad, held["grad_student_raw"])
     corrected = relational_losses(students, teacher, embeddings, queues, teacher_queue, 0.07)
     assert torch.equal(corrected[:, :5], pairs[:, :5]) and not torch.allclose(corrected[:, 5], pairs[:, 5])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("batch", "dim", "size"), [(1, 8, 1), (5, 16, 700), (80, 24, 3000)])
+def test_float32_kernels_against_float64(batch, dim, size, threads):
+    """The compiled kernels, rows more and fewer than threads, sizes that are no multiple of anything."""
+    keys, queues = units(COUNT, batch, dim, seed=1), units(COUNT, dim, size, seed=2, dim=1)
+    results = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for dtype in (torch.float64, torch.float32):
+            queries = units(COUNT, batch, dim, seed=3).to(dtype).requires_grad_()
+            exchanged = units(COUNT, batch, COUNT * dim, seed=4).to(dtype).requires_grad_()
+            fixed = keys.to(dtype), queues.to(dtype)
+            teacher_queue = units(COUNT * dim, size, seed=6, dim=0).to(dtype)
+            losses = torch.cat(
+                [
+                    mined_losses(queries, *fixed, T).flatten(),
+                    implicit_losses(exchanged, *fixed, T),
+                    relational_losses(exchanged, exchanged[0], *fixed, teacher_queue, T).flatten(),
+                ]
+            )
+            losses.sum().backward()
+            results.append([losses.detach(), queries.grad, exchanged.grad])
+    finally:
+        torch.set_num_threads(before)
+    for exact, single in zip(*results, strict=True):
+        assert torch.allclose(single.double(), exact, rtol=1e-4, atol=1e-5 * max(1.0, exact.abs().max().item()))
+
+
+def test_results_do_not_depend_on_threads():
+    keys, queues = (x.float() for x in constants())
+    results = []
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            results.append(kernels.pair_sums(torch.bmm(keys, queues), COUNT, [(0, 1), (1, 2)], T))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(*parts) for parts in zip(*results, strict=True))

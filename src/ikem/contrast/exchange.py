@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -9,7 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ikem.contrast.infonce import info_nce
-from ikem.contrast.kernels import check_temperature, chunks, exponential, full_precision, mined, no_autocast
+from ikem.contrast.kernels import (
+    check_temperature,
+    exponential,
+    full_precision,
+    mined,
+    no_autocast,
+    pair_slopes,
+    pair_sums,
+    similarities,
+    times_transposed,
+)
 
 
 def mined_losses(queries: Tensor, keys: Tensor, queues: Tensor, temperature: float, top_k: int = 1) -> Tensor:
@@ -60,34 +71,31 @@ def implicit_losses(exchanged: Tensor, keys: Tensor, queues: Tensor, temperature
 
 
 class _MinedLosses(torch.autograd.Function):
-    """Keeps the similarities n (A, B, K) and computes the products n_a * n_b, which are those of (b, a) too, twice:
-    once for the softmax's sum and once for its gradient. No array of a pair outlives its chunk of the queue."""
+    """Keeps the similarities n (A, B, K). The products n_a * n_b, which are those of (b, a) too, are made twice, once
+    for the softmax's sum and once for its gradient, and never kept."""
 
     @staticmethod
     def forward(ctx: Any, queries: Tensor, keys: Tensor, queues: Tensor, temperature: float, top_k: int) -> Tensor:
-        count, batch, _ = queries.shape
+        count = len(queries)
+        pairs = list(itertools.combinations(range(count), 2))
         with no_autocast(queries.device):
-            similar = torch.bmm(queries, queues)
+            similar = similarities(queries, queues)
             positive = (queries * keys).sum(dim=-1)
             choice = mined(similar, top_k)
-            alone = exponential(positive, temperature)
-            pairs = similar.new_zeros(count, count, batch)
-            for piece in chunks(similar.shape[2], count * batch, similar.device):
-                part = similar[..., piece]
-                alone += exponential(part, temperature).sum(dim=-1)
-                for a in range(count - 1):
-                    product = part[a] * part[a + 1 :]
-                    pairs[a, a + 1 :] += exponential(product, temperature, out=product).sum(dim=-1)
-            total = alone.unsqueeze(1) + pairs + pairs.transpose(0, 1)
-            positives = 1 + 2 * top_k
+            alone, both = pair_sums(similar, count, pairs, temperature)
+            total = (alone + exponential(positive, temperature)).unsqueeze(1).repeat(1, count, 1)
+            for pair, (a, b) in enumerate(pairs):
+                total[a, b] += both[pair]
+                total[b, a] += both[pair]
+            positives = 1 + 2 * choice.shape[-1]
             # [a, b, sample, rank]: what a and b themselves say of the entries that b chose.
-            own = torch.stack([similar[a].expand(count, -1, -1).gather(2, choice) for a in range(count)])
+            own = torch.stack([part.expand_as(similar).gather(2, choice) for part in similar])
             theirs = similar.gather(2, choice)
             chosen = positive.unsqueeze(1) + (own * (1 + theirs)).sum(dim=-1)
             losses = (total.log() - chosen / (positives * temperature)).mean(dim=-1) + 1.0 / temperature
             losses.fill_diagonal_(0)
         ctx.save_for_backward(keys, queues, similar, positive, choice, own, theirs, total)
-        ctx.temperature = temperature
+        ctx.temperature, ctx.pairs = temperature, pairs
         return losses
 
     @staticmethod
@@ -99,25 +107,20 @@ class _MinedLosses(torch.autograd.Function):
         with no_autocast(similar.device):
             each = gradient.masked_fill(torch.eye(count, dtype=torch.bool, device=gradient.device), 0) / batch
             share = each.unsqueeze(-1) / total
-            alone, both = share.sum(dim=1), share + share.transpose(0, 1)
-            pull = torch.zeros_like(keys)
-            for piece in chunks(similar.shape[2], count * batch, similar.device):
-                part = similar[..., piece]
-                slope = exponential(part, temperature).mul_(alone.unsqueeze(-1))
-                for a in range(count - 1):
-                    product = part[a] * part[a + 1 :]
-                    weight = exponential(product, temperature, out=product).mul_(both[a, a + 1 :].unsqueeze(-1))
-                    slope[a + 1 :].addcmul_(weight, part[a])
-                    slope[a] += weight.mul_(part[a + 1 :]).sum(dim=0)
-                pull.baddbmm_(slope, queues[..., piece].transpose(1, 2))
+            alone = share.sum(dim=1)
+            first, second = (list(column) for column in zip(*ctx.pairs, strict=True))
+            both = share[first, second] + share[second, first]
+            slopes = pair_slopes(similar, ctx.pairs, temperature, alone, both)
+            pull = torch.stack([times_transposed(*parts) for parts in zip(slopes, queues, strict=True)])
             # The mined entries, one column of the queue each.
             positives = 1 + 2 * choice.shape[-1]
             weight = (each / positives).view(count, count, 1, 1)
             for b in range(count):
+                own_weight = (weight[:, b] * own[:, b]).sum(dim=0)
+                pull[b] -= _pick(queues[b], choice[b], own_weight)
                 for a in range(count):
                     if a != b:
                         pull[a] -= _pick(queues[a], choice[b], weight[a, b] * (1 + theirs[b]))
-                        pull[b] -= _pick(queues[b], choice[b], weight[a, b] * own[a, b])
             key_weight = exponential(positive, temperature) * alone - each.sum(dim=1, keepdim=True) / positives
             pull += key_weight.unsqueeze(-1) * keys
         return pull.mul_(1.0 / temperature), None, None, None, None

@@ -7,7 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ikem.contrast.kernels import check_temperature, chunks, exponential, full_precision, no_autocast
+from ikem.contrast.kernels import (
+    check_temperature,
+    chunks,
+    exponential,
+    full_precision,
+    masses,
+    no_autocast,
+    times,
+    times_transposed,
+)
 
 _TINY = 1e-12
 
@@ -49,14 +58,10 @@ class _InfoNCE(torch.autograd.Function):
             pull = (weight.view(sets, batch, 1) * key).view(sets * batch, dim) if needed else None
             for piece in chunks(queue.shape[1], len(rows), queue.device):
                 columns = queue[:, piece]
-                similar = rows @ columns
-                length = torch.linalg.vector_norm(columns, dim=0).clamp_min_(_TINY) if normalise else None
-                if length is not None:
-                    similar.div_(length)
-                mass = exponential(similar, temperature, out=similar)
-                total += mass.sum(dim=1)
+                length = columns.square().sum(dim=0).sqrt_().clamp_min_(_TINY) if normalise else None
+                mass = masses(times(rows, queue, piece), length, temperature, total)
                 if pull is not None:
-                    pull.addmm_(mass if length is None else mass.div_(length), columns.t())
+                    pull += times_transposed(mass, columns)
             loss = (total.log() - positive / temperature).view(sets, batch).mean(dim=1) + 1.0 / temperature
             if pull is not None:
                 pull = (pull / total.unsqueeze(1)).view(sets, batch, dim) - key

@@ -1,18 +1,23 @@
-"""What the losses share: the softmax with a fixed shift, and how a queue is cut into chunks.
+"""What the losses share: the softmax with a fixed shift, products with a queue, and sums over pairs of similarities.
 
 Queries, keys and queue columns are unit vectors, so no logit exceeds 1 / temperature: that is the shift that keeps
 exponentials finite, and no row has to be searched for its largest entry. The smallest exponential is
 exp(-2 / temperature), a normal float32 number down to a temperature of 0.025.
 
-All arithmetic on logits is done in at least float32, also under autocast.
+All arithmetic on logits is done in at least float32, also under autocast. In float32 on a CPU compiled kernels are used
+(`ikem.contrast.kernels_cpu`), elsewhere PyTorch's own operations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from ikem.contrast import kernels_cpu
+from ikem.parallel import over_rows
 
 LOWEST_TEMPERATURE = 0.025
 
@@ -20,7 +25,12 @@ LOWEST_TEMPERATURE = 0.025
 # fills it at little memory.
 _CPU_VALUES = 1 << 17
 _GPU_VALUES = 1 << 26
-_LEAST_COLUMNS = 256
+_LEAST_COLUMNS = 512
+
+# oneDNN's product uses all of the vector unit where the default library may use half of it.
+_LINEAR = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None  # type: ignore[no-untyped-call]
+
+Pairs = Sequence[tuple[int, int]]
 
 
 def check_temperature(temperature: float) -> None:
@@ -41,15 +51,132 @@ def full_precision(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor for tensor in tensors)
 
 
+def no_autocast(device: torch.device) -> torch.autocast:
+    """Within it, matrix products keep the precision of their factors."""
+    return torch.autocast(device.type, enabled=False)
+
+
+def compiled(tensor: Tensor) -> bool:
+    """Whether the compiled kernels can work on this tensor."""
+    return tensor.device.type == "cpu" and tensor.dtype == torch.float32
+
+
+def similarities(queries: Tensor, queues: Tensor) -> Tensor:
+    """queries (A, B, D) times queues (A, D, K): (A, B, K)."""
+    result = queries.new_empty(*queries.shape[:2], queues.shape[2])
+    for piece in chunks(queues.shape[2], queries.shape[0] * queries.shape[1], queries.device):
+        result[..., piece] = torch.bmm(queries, queues[..., piece])
+    return result
+
+
+def times(left: Tensor, queue: Tensor, piece: slice) -> Tensor:
+    """left (R, D) times the columns `piece` of queue (D, K): (R, columns)."""
+    # With few rows, turning the columns would cost more than it gains.
+    if _LINEAR is None or not compiled(left) or len(left) < 64 or not queue.is_contiguous():
+        return left @ queue[:, piece]
+    turned = torch.empty(piece.stop - piece.start, len(queue))
+    source, target, first = queue.numpy(), turned.numpy(), piece.start
+    over_rows(lambda start, stop: kernels_cpu.transpose(source, first, target, start, stop), len(turned))
+    return times_transposed(left, turned)
+
+
+def times_transposed(left: Tensor, right: Tensor) -> Tensor:
+    """left (R, K) times the transpose of right (C, K): (R, C)."""
+    if _LINEAR is None or not compiled(left):
+        return left @ right.t()
+    product: Tensor = _LINEAR(left.contiguous(), right.contiguous().to_mkldnn(), None, "none", [], "")
+    return product
+
+
 def exponential(value: Tensor, temperature: float, out: Tensor | None = None) -> Tensor:
     """exp((value - 1) / temperature); into `out` if given, which may be `value`."""
     scaled = torch.sub(value, 1.0, out=out)
     return scaled.mul_(1.0 / temperature).exp_()
 
 
-def no_autocast(device: torch.device) -> torch.autocast:
-    """Within it, matrix products keep the precision of their factors."""
-    return torch.autocast(device.type, enabled=False)
+def masses(similar: Tensor, length: Tensor | None, temperature: float, total: Tensor) -> Tensor:
+    """Exponentials of the cosines of rows of `similar`, whose columns still carry their `length`.
+
+    Args:
+        similar: (R, K); overwritten.
+        length: (K,), or None for 1.
+        temperature: of the softmax.
+        total: (R,); the sum of each row's exponentials is added to it.
+
+    Returns:
+        (R, K): the exponentials, divided by `length` again.
+    """
+    if compiled(similar):
+        divisor = np.ones(similar.shape[1], np.float32) if length is None else length.numpy()
+        rows, sums, scale = similar.numpy(), total.numpy(), np.float32(1 / temperature)
+        over_rows(lambda start, stop: kernels_cpu.masses(rows, divisor, scale, rows, sums, start, stop), len(rows))
+        return similar
+    if length is not None:
+        similar.div_(length)
+    mass = exponential(similar, temperature, out=similar)
+    total += mass.sum(dim=1)
+    return mass if length is None else mass.div_(length)
+
+
+def pair_sums(similar: Tensor, count: int, pairs: Pairs, temperature: float) -> tuple[Tensor, Tensor]:
+    """Sums over the queue of exp((x - 1) / temperature).
+
+    Args:
+        similar: (P, B, K) of values in -1 .. 1, contiguous.
+        count: how many of the P are summed by themselves.
+        pairs: which products of two of the P are summed.
+        temperature: of the softmax.
+
+    Returns:
+        (count, B) with x = similar[a], and (pairs, B) with x = similar[a] * similar[b].
+    """
+    alone = similar.new_empty(count, similar.shape[1])
+    both = similar.new_empty(len(pairs), similar.shape[1])
+    if compiled(similar):
+        scale, indices = np.float32(1 / temperature), np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        arrays = (similar.numpy(), indices, scale, alone.numpy(), both.numpy())
+        over_rows(lambda start, stop: kernels_cpu.pair_sums(*arrays, start, stop), similar.shape[1])
+        return alone, both
+    alone.zero_(), both.zero_()
+    for piece in chunks(similar.shape[2], similar.shape[1], similar.device):
+        part = similar[..., piece]
+        for a in range(count):
+            alone[a] += exponential(part[a], temperature).sum(dim=-1)
+        for pair, (a, b) in enumerate(pairs):
+            product = part[a] * part[b]
+            both[pair] += exponential(product, temperature, out=product).sum(dim=-1)
+    return alone, both
+
+
+def pair_slopes(similar: Tensor, pairs: Pairs, temperature: float, alone: Tensor, both: Tensor) -> Tensor:
+    """The gradient of sum(alone * sums) + sum(both * pair sums), times the temperature.
+
+    Args:
+        similar, pairs, temperature: as for `pair_sums`.
+        alone: (count, B) weights; the gradient is taken with respect to the first `count` of `similar`.
+        both: (pairs, B) weights; the first of each pair is below `count`.
+
+    Returns:
+        (count, B, K).
+    """
+    count = len(alone)
+    slopes = torch.empty_like(similar[:count])
+    if compiled(similar):
+        scale, indices = np.float32(1 / temperature), np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        arrays = (similar.numpy(), indices, scale, alone.numpy(), both.numpy(), slopes.numpy())
+        over_rows(lambda start, stop: kernels_cpu.pair_slopes(*arrays, start, stop), similar.shape[1])
+        return slopes
+    for piece in chunks(similar.shape[2], similar.shape[1], similar.device):
+        part, slope = similar[..., piece], slopes[..., piece]
+        for a in range(count):
+            torch.mul(exponential(part[a], temperature), alone[a].unsqueeze(-1), out=slope[a])
+        for pair, (a, b) in enumerate(pairs):
+            product = part[a] * part[b]
+            weight = exponential(product, temperature, out=product).mul_(both[pair].unsqueeze(-1))
+            slope[a].addcmul_(weight, part[b])
+            if b < count:
+                slope[b].addcmul_(weight, part[a])
+    return slopes
 
 
 def mined(similarity: Tensor, top_k: int) -> Tensor:

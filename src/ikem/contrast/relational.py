@@ -8,7 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ikem.contrast.kernels import check_temperature, chunks, exponential, full_precision, mined, no_autocast
+from ikem.contrast.kernels import (
+    check_temperature,
+    chunks,
+    exponential,
+    full_precision,
+    mined,
+    no_autocast,
+    pair_slopes,
+    pair_sums,
+    similarities,
+    times,
+    times_transposed,
+)
 
 
 def relational_losses(
@@ -50,63 +62,56 @@ def relational_losses(
     )
     with torch.no_grad(), no_autocast(queues.device):
         mapping = list(range(len(queues))) if mining_queue is None else list(mining_queue)
-        relations = torch.stack([embeddings[i] @ queues[queue] for i, queue in enumerate(mapping)])
+        same = mapping == list(range(len(queues)))
+        relations = similarities(embeddings, queues if same else queues[mapping])
     losses: Tensor = _RelationalLosses.apply(students, teacher, relations, teacher_queue, temperature, top_k)  # type: ignore[no-untyped-call]
     return losses
 
 
 class _RelationalLosses(torch.autograd.Function):
-    """Keeps z . teacher_queue (S, B, K) and n (A, B, K); no array of a pair outlives its chunk of the queue."""
+    """Keeps z . teacher_queue (S, B, K) and n (A, B, K), one after the other; products of the two are never kept."""
 
     @staticmethod
     def forward(
         ctx: Any, students: Tensor, teacher: Tensor, relations: Tensor, queue: Tensor, temperature: float, top_k: int
     ) -> Tensor:
         count, batch, dim = students.shape
+        modalities = len(relations)
+        pairs = [(student, count + i) for student in range(count) for i in range(modalities)]
         with no_autocast(students.device):
-            similar = (students.reshape(count * batch, dim) @ queue).view(count, batch, -1)
+            both_similar = relations.new_empty(count + modalities, *relations.shape[1:])
+            both_similar[count:] = relations
+            similar = both_similar[:count]
+            rows = students.reshape(count * batch, dim)
+            for piece in chunks(queue.shape[1], count * batch, queue.device):
+                similar[..., piece] = times(rows, queue, piece).view(count, batch, -1)
             positive = (students * teacher).sum(dim=-1)
             choice = mined(relations, top_k)
-            alone = exponential(positive, temperature)
-            pairs = similar.new_zeros(count, len(relations), batch)
-            for piece in chunks(similar.shape[2], len(relations) * batch, similar.device):
-                relation = relations[..., piece]
-                for s in range(count):
-                    part = similar[s, :, piece]
-                    alone[s] += exponential(part, temperature).sum(dim=-1)
-                    product = part * relation
-                    pairs[s] += exponential(product, temperature, out=product).sum(dim=-1)
-            total = alone.unsqueeze(1) + pairs
-            positives = 1 + 2 * top_k
+            alone, both = pair_sums(both_similar, count, pairs, temperature)
+            alone += exponential(positive, temperature)
+            total = alone.unsqueeze(1) + both.view(count, modalities, batch)
+            positives = 1 + 2 * choice.shape[-1]
             own = torch.stack([part.expand_as(relations).gather(2, choice) for part in similar])
             scale = 1 + relations.gather(2, choice)
             chosen = positive.unsqueeze(1) + (own * scale).sum(dim=-1)
             losses = (total.log() - chosen / (positives * temperature)).mean(dim=-1) + 1.0 / temperature
-        ctx.save_for_backward(teacher, relations, queue, similar, positive, choice, scale, total)
-        ctx.temperature = temperature
+        ctx.save_for_backward(teacher, queue, both_similar, positive, choice, scale, total)
+        ctx.temperature, ctx.pairs = temperature, pairs
         return losses
 
     @staticmethod
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None, None]:
-        teacher, relations, queue, similar, positive, choice, scale, total = ctx.saved_tensors
+        teacher, queue, both_similar, positive, choice, scale, total = ctx.saved_tensors
         temperature: float = ctx.temperature
-        count, batch, _ = similar.shape
-        dim = queue.shape[0]
-        with no_autocast(similar.device):
+        count, batch = positive.shape
+        dim = len(queue)
+        with no_autocast(queue.device):
             each = gradient / batch
             share = each.unsqueeze(-1) / total
             alone = share.sum(dim=1)
-            pull = queue.new_zeros(count * batch, dim)
-            for piece in chunks(similar.shape[2], len(relations) * batch, similar.device):
-                relation = relations[..., piece]
-                slope = exponential(similar[..., piece], temperature).mul_(alone.unsqueeze(-1))
-                for s in range(count):
-                    product = similar[s, :, piece] * relation
-                    weight = exponential(product, temperature, out=product).mul_(share[s].unsqueeze(-1))
-                    slope[s] += weight.mul_(relation).sum(dim=0)
-                pull.addmm_(slope.view(count * batch, -1), queue[:, piece].t())
-            pull = pull.view(count, batch, dim)
+            slopes = pair_slopes(both_similar, ctx.pairs, temperature, alone, share.view(-1, batch))
+            pull = times_transposed(slopes.view(count * batch, -1), queue).view(count, batch, dim)
             positives = 1 + 2 * choice.shape[-1]
             # (D, A, B, k): the columns that were mined.
             columns = queue.index_select(1, choice.reshape(-1)).view(dim, *choice.shape)
