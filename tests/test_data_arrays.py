@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -196,3 +198,48 @@ def test_any_table_ends_in_an_error(tmp_path, text):
     (tmp_path / "mine" / "samples.csv").write_text(text, encoding="utf-8", errors="surrogatepass")
     with pytest.raises(InputError):
         run(tmp_path)
+
+
+CONFIG = """
+data: {folder}
+results: {folder}/results
+datasets:
+  mine:
+    title: Five joints
+    format: arrays
+    skeleton: {folder}/five.yaml
+    archives: {{folder: {{file: mine}}}}
+    class_names: [still, moving]
+    prepare: {{frames: 16}}
+    protocols:
+      odd: {{column: place, train: [here], test: [there]}}
+recipes:
+  tiny:
+    encoder: {{hidden_channels: 4, hidden_dim: 16, feature_dim: 8}}
+    contrast: {{queue_size: 32}}
+    schedule: {{epochs: 2, decay_after: 1, batch_size: 8, learning_rate: 0.1}}
+    exchange_after: 1
+methods:
+  random: {{recipe: tiny, modalities: [joint, angular_velocity]}}
+benchmark:
+  - {{dataset: mine, protocols: [odd], methods: [random], evaluations: [knn-1]}}
+"""
+
+
+def test_a_dataset_of_ones_own_reaches_a_table(tmp_path):
+    random = np.random.default_rng(0)
+    rows, clips = ["name,label,start,frames,place"], []
+    for number in range(48):
+        label, frames = number % 2, int(random.integers(10, 30))
+        clip = random.normal(size=(1, 5, 3)) + label * random.normal(size=(frames, 5, 3)) + np.zeros((frames, 5, 3))
+        rows.append(f"clip {number},{label},{sum(map(len, clips))},{frames},{'here' if number % 3 else 'there'}")
+        clips.append(clip)
+    folder_of(tmp_path, np.concatenate(clips).astype(np.float32), "\n".join(rows) + "\n")
+    (tmp_path / "config.yaml").write_text(CONFIG.format(folder=tmp_path))
+    line = [sys.executable, "-m", "ikem", "run", str(tmp_path / "config.yaml")]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=170, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with (tmp_path / "results" / "tables" / "results.csv").open(newline="") as stream:
+        table = list(csv.DictReader(stream))
+    assert {row["dataset"] for row in table} == {"mine"}
+    assert len(table) >= 3

@@ -290,14 +290,15 @@ if __name__ == "__main__":
     module._WORTH_PROCESSES = int(worth)
     summary = module.decode("ntu", "ntu25", {"skeletons": pathlib.Path(archive)}, pathlib.Path(output, "decoded"),
                             Decode(), processes=int(processes))
-    prepare(pathlib.Path(output, "decoded"), pathlib.Path(output, "prepared"), load_skeleton("ntu25"), Prepare(frames=8))
+    output = pathlib.Path(output)
+    prepare(output / "decoded", output / "prepared", load_skeleton("ntu25"), Prepare(frames=8))
     own, others = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print(own // 1024, others // 1024, summary["frames"])
 """
 
 
 def test_memory_does_not_grow_with_the_archive(tmp_path):
-    """Seven times the clips (600 MB of text, 134 MB of coordinates) take hardly more memory, in all processes together."""
+    """Seven times the clips (600 MB of text, 134 MB of coordinates) take hardly more memory, all processes together."""
     (tmp_path / "run.py").write_text(SCRIPT)
     clip = skeleton_bytes((1,) * 200, seed=1)
     body = clip[clip.index(b"\n") + 1 :]

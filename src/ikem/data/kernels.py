@@ -283,7 +283,7 @@ def scan_skeleton(data: Bytes, keep: int, report: Table) -> tuple[Floats, Table,
                 for axis in range(3):
                     place = skip_space(data, place)
                     status, value, end = number(data, place)
-                    if place >= size or data[np.uintp(place)] == 10 or status == BAD or abs(value) > LARGEST:
+                    if status == BAD or abs(value) > LARGEST:
                         short = place >= size or data[np.uintp(place)] == 10
                         fail(report, JOINT_LINE if short else NUMBER, line, place, axis)
                         return nothing
@@ -331,7 +331,7 @@ def scan_table(data: Bytes, columns: int, report: Table) -> tuple[Floats, Table]
         for column in range(columns):
             place = skip_space(data, place)
             status, value, end = number(data, place)
-            if place >= size or data[np.uintp(place)] == 10 or status == BAD or abs(value) > LARGEST:
+            if status == BAD or abs(value) > LARGEST:
                 short = place >= size or data[np.uintp(place)] == 10
                 fail(report, JOINT_LINE if short else NUMBER, line, place, column)
                 return values[:0], later[:0]
