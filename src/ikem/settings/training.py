@@ -37,6 +37,8 @@ class Encoder(Settings):
     """Width of the contrasted feature."""
     dropout: float = Field(0.5, ge=0, lt=1)
     """Share of activations dropped in each block but the first."""
+    initialisation: Literal["published", "pytorch"] = "published"
+    """How parameters are drawn: with deviation 0.02 as published, or as PyTorch does, which short schedules need."""
     graph_distances: Literal["one-hop", "true"] = "one-hop"
     """Distances from the centre joint: known up to one hop as in the published code, or true ones."""
 

@@ -43,6 +43,7 @@ class DistillationTrainer:
             seed=settings["seed"],
             mining_queue=settings["mining_queue"],
             teacher_mode=settings["teacher_mode"],
+            initialisation=settings["encoder"]["initialisation"],
         ).to(device)
         self.optimiser = self.model.optimiser(schedule["learning_rate"], schedule["momentum"], schedule["weight_decay"])
         self.views: Views | None = None

@@ -42,6 +42,7 @@ class ContrastTrainer:
             temperature=contrast.temperature,
             top_k=settings.get("top_k", 1),
             seed=settings["seed"],
+            initialisation=settings["encoder"]["initialisation"],
         ).to(device)
         self.optimiser = self.model.optimiser(schedule["learning_rate"], schedule["momentum"], schedule["weight_decay"])
         self.views: Views | None = None
