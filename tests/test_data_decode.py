@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -266,6 +267,19 @@ def test_a_folder_that_cannot_be_written_to(tmp_path):
     (tmp_path / "decoded").write_text("a file, not a folder")
     with pytest.raises(InputError, match="cannot be written"):
         run(tmp_path, tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("room", [1000, 60_000])
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, room):
+    write_zip(tmp_path / "a.zip", {f"{ntu_name(action=n)}.skeleton": skeleton_bytes((1,) * 60) for n in range(1, 9)})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))  # no file may grow beyond it
+    try:
+        with pytest.raises(InputError, match="cannot be written"):
+            run(tmp_path, tmp_path / "a.zip")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list((tmp_path / "decoded").glob("*")) == []
 
 
 def test_leaving_when_asked_leaves_nothing_behind(tmp_path):
