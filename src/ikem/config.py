@@ -45,8 +45,8 @@ def build_config(values: Mapping[str, Any], where: str = "config") -> Config:
     try:
         return Config.model_validate(_lay_over(_library(), values))
     except ValidationError as error:
-        faults = [_fault(dict(item)) for item in error.errors()]
-        raise InputError("\n".join(dict.fromkeys(faults)), where=where) from None
+        faults = dict.fromkeys(_fault(dict(item)) for item in error.errors())
+        raise InputError(f"\n{where}: ".join(faults), where=where) from None
 
 
 def _library() -> dict[str, Any]:
@@ -75,17 +75,17 @@ def _fault(item: dict[str, Any]) -> str:
     # Pydantic puts the chosen kind of an entry into the path, behind the entry's name; a config has no such key.
     path = [str(part) for place, part in enumerate(item["loc"]) if not (part in _KINDS and place == 2)]
     key = ".".join(path) or "config"
-    kind, message, value = item["type"], item["msg"], item.get("input")
+    kind, message, value = item["type"], str(item["msg"]), item.get("input")
     if kind == "value_error" and not path:
         return message.removeprefix("Value error, ")
     if kind == "extra_forbidden":
         return f"{key}: unknown key (value {_short(value)}); allowed are {', '.join(_allowed(item['loc'][:-1]))}"
     if kind == "missing":
         return f"{key}: is missing; it must be given"
-    if kind.startswith("union_tag"):
-        context = item.get("ctx", {})
-        tag, allowed = context.get("tag", "nothing given"), context.get("expected_tags", "those of the schema")
-        return f"{key}.kind: {tag!r} is not known; allowed are {allowed}"
+    if kind == "union_tag_not_found":
+        return f"{key}.kind: is missing; allowed are {', '.join(map(repr, _allowed(item['loc'])))}"
+    if kind == "union_tag_invalid":
+        return f"{key}.kind: {item['ctx']['tag']!r} is not known; allowed are {item['ctx']['expected_tags']}"
     if kind == "string_pattern_mismatch" and path and path[-1] == "[key]":
         return f"{'.'.join(path[:-1])}: not a name; allowed are letters, digits, '_', '.', '-', at most 64"
     return f"{key}: {_short(value)} is not allowed; {message.removeprefix('Value error, ')}"
@@ -97,7 +97,7 @@ def _short(value: Any) -> str:
 
 
 def _allowed(location: tuple[Any, ...]) -> list[str]:
-    """The keys that the section at `location` knows."""
+    """The keys that the section at `location` knows, or, where no kind is chosen, the kinds."""
     schema = Config.model_json_schema()
     node: dict[str, Any] = schema
     for part in location:
@@ -110,7 +110,8 @@ def _allowed(location: tuple[Any, ...]) -> list[str]:
             node = next(iter(node["patternProperties"].values()))
         elif "items" in node:
             node = node["items"]
-    return sorted(_resolve(node, schema, None).get("properties", {}))
+    found = _resolve(node, schema, None)
+    return sorted(found.get("properties", {}) or found.get("discriminator", {}).get("mapping", {}))
 
 
 def _resolve(node: dict[str, Any], schema: dict[str, Any], part: Any) -> dict[str, Any]:

@@ -1,0 +1,110 @@
+"""The plan: what is shared is computed once, and a digest moves with everything upstream and with nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from test_config import changed, tiny
+
+from ikem.config import build_config, load_config
+from ikem.jobs import JOBS
+from ikem.plan import KINDS, Job, Plan
+
+
+def plan(values: dict[str, Any] | None = None) -> Plan:
+    return Plan(build_config(values or tiny()))
+
+
+def digests(made: Plan) -> dict[str, str]:
+    return {str(job.output): job.digest for job in made.all_jobs()}
+
+
+def moved(values: dict[str, Any]) -> set[str]:
+    """Kinds of the jobs whose digest a change moves."""
+    before, after = digests(plan()), digests(plan(values))
+    by_output = {str(job.output): job.name.kind for job in plan(values).all_jobs()}
+    return {by_output[output] for output, digest in after.items() if before.get(output) != digest}
+
+
+def test_every_kind_has_its_work() -> None:
+    assert set(KINDS) == set(JOBS)
+
+
+def test_methods_share_stage_1() -> None:
+    counted = Counter(job.name.kind for job in plan().all_jobs())
+    assert counted["stage1"] == 3  # joint, motion, bone: of skeletonclr, crossclr and ikem-3 together
+    assert counted["exchange"] == 2
+    assert counted["prepare"] == counted["decode"] == 1
+    start = {job.name for job in plan().all_jobs() if job.name.kind == "stage1"}
+    for job in plan().all_jobs():
+        if job.name.kind in ("exchange", "skeletonclr"):
+            assert {part.name for part in job.inputs.values() if part.name.kind == "stage1"} <= start
+
+
+def test_one_prepared_copy_serves_all_protocols() -> None:
+    jobs = Plan(load_config("config/ntu60.yaml")).all_jobs()
+    assert sum(job.name.kind == "prepare" for job in jobs) == 1
+    assert sum(job.name.kind == "split" for job in jobs) == 2
+
+
+def test_inputs_come_before_what_is_built_on_them() -> None:
+    seen: set[Any] = set()
+    for job in plan().all_jobs():
+        assert {part.name for part in job.inputs.values()} <= seen
+        seen.add(job.name)
+
+
+def test_no_two_jobs_share_a_file() -> None:
+    for config in ("config/paper.yaml", "config/config.yaml"):
+        jobs = Plan(load_config(config)).all_jobs()
+        files = [path for job in jobs for path in (job.output, job.record, job.log)]
+        assert len(files) == len(set(files))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "kinds"),
+    [
+        ("methods.ikem-3.top_k", 2, {"exchange", "embed", "frozen", "student", "tuned"}),
+        ("evaluations.finetune.schedule.epochs", 3, {"tuned"}),
+        ("evaluations.linear.schedule.epochs", 6, {"frozen"}),
+        ("methods.student.mining_queue", "published", {"student", "embed", "frozen"}),
+        ("compute.processes", 2, set()),
+        ("compute.device", "cpu", set()),
+        ("methods.ikem-3.title", "Another", set()),
+    ],
+)
+def test_a_change_moves_what_it_shapes(path: str, value: Any, kinds: set[str]) -> None:
+    assert moved(changed(path, value)) == kinds
+
+
+def test_later_epochs_are_none_of_stage_1s_business() -> None:
+    kinds = moved(changed("recipes.tiny.schedule.epochs", 6))
+    assert "stage1" not in kinds
+    assert {"skeletonclr", "exchange"} <= kinds
+
+
+def test_preparation_moves_all_that_is_trained() -> None:
+    kinds = moved(changed("datasets.tiny.prepare.frames", 20))
+    assert kinds == {job.name.kind for job in plan().all_jobs()} - {"make_ntu", "acquire", "decode", "random"}
+
+
+def test_threads_belong_to_the_result() -> None:
+    assert "stage1" in moved(changed("compute.threads", 2))
+
+
+def test_seed_is_a_wildcard() -> None:
+    two = plan(changed("seeds", [0, 1]))
+    outputs = {str(job.output) for job in two.all_jobs() if job.name.kind == "stage1"}
+    assert len(outputs) == 6
+    assert any("/seed1/" in output for output in outputs)
+
+
+def test_follow_defaults_to_the_published_choice() -> None:
+    def follow(job: Job) -> Any:
+        return job.settings["follow"]
+
+    jobs = {dict(job.name.keys)["method"]: job for job in plan().all_jobs() if job.name.kind == "exchange"}
+    assert follow(jobs["ikem-3"]) == ["motion"]
+    assert follow(jobs["crossclr"]) == ["joint", "bone"]
