@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from helpers import in_memory, near, vectors
+from ikem.models.fused import Dropout, normalise
 from ikem.models.heads import exchange_head, projection_head
 from ikem.models.initialise import initialise
-from ikem.models.stgcn import STGCN, block_widths, dropout_mask
+from ikem.models.stgcn import STGCN, block_widths
 from ikem.skeleton import load_skeleton
 from ikem.verify.names import of_encoder
 
@@ -105,7 +106,7 @@ def test_dropout_is_a_function_of_its_seed():
 
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.5, 0.9])
 def test_dropout_mask(probability):
-    mask = dropout_mask((8, 16, 30, 25), probability, torch.Generator().manual_seed(0))
+    mask = Dropout.draw((8, 16, 30, 25), probability, torch.Generator().manual_seed(0)).mask()
     assert mask.shape == (8, 16, 30, 25)
     dropped = (mask == 0).double()
     assert abs(dropped.mean() - probability) < 0.01
@@ -180,3 +181,50 @@ def test_published_initialisation():
     initialise(model, 0, "pytorch")
     assert abs(model.blocks[9].temporal.weight.std() - 0.0120) < 1e-3  # uniform within 1 / sqrt(9 * 256)
     assert (norm.weight == 1).all()
+
+
+def _normalised(x, bias, norm, residual, dropout, weight):
+    """Value, gradients and statistics of one call."""
+    inputs = [value.clone().requires_grad_() for value in (x, bias, residual)]
+    y = normalise(inputs[0], norm, inputs[1], dropout, inputs[2])
+    (y * weight).sum().backward()
+    return [y.detach(), *(value.grad for value in inputs), norm.weight.grad, norm.bias.grad, *norm.buffers()]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("probability", [None, 0.3, 0.5])
+def test_compiled_normalisation_against_float64(probability, threads):
+    """The float32 kernel against PyTorch's own operations, with the same dropped values."""
+    generator = torch.Generator().manual_seed(0)
+    x = 3 + torch.randn(5, 6, 7, 9, generator=generator, dtype=torch.float64)
+    x = x.to(memory_format=torch.channels_last)
+    bias = torch.randn(9, 6, generator=generator, dtype=torch.float64)
+    residual, weight = (torch.randn(5, 6, 7, 9, generator=generator, dtype=torch.float64) for _ in range(2))
+    dropout = None if probability is None else Dropout.draw((5, 6, 7, 9), probability, generator)
+    results = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for dtype in (torch.float64, torch.float32):
+            norm = torch.nn.BatchNorm2d(6).to(dtype)
+            with torch.no_grad():
+                norm.weight.copy_(torch.linspace(-1, 2, 6)), norm.bias.copy_(torch.linspace(0, 1, 6))
+            values = (value.to(dtype) for value in (x, bias))
+            results.append(_normalised(*values, norm, residual.to(dtype), dropout, weight.to(dtype)))
+    finally:
+        torch.set_num_threads(before)
+    for exact, single in zip(*results, strict=True):
+        assert torch.allclose(single.double(), exact.double(), rtol=1e-4, atol=1e-5)
+
+
+def test_nan_is_not_hidden():
+    with torch.random.fork_rng():
+        model = STGCN(NTU, 4, 16, dropout=0.5)
+    x = torch.randn(2, 1, 3, 10, 25)
+    x[1, 0, 2, 3, 4] = torch.nan
+    assert model(x, 0).isnan().all()
+
+
+def test_one_value_has_no_statistics():
+    with pytest.raises(ValueError, match="more than one"):
+        normalise(torch.randn(1, 3, 1, 1), torch.nn.BatchNorm2d(3), None, None, None)

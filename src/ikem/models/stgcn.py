@@ -6,12 +6,11 @@ operations: joints are aggregated first and one 1x1 convolution follows, and dro
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ikem.models.fused import Dropout, normalise
 from ikem.models.graph import Distances, adjacency
 from ikem.models.mixing import gather_joints
 from ikem.skeleton import Skeleton
@@ -61,22 +60,25 @@ class Block(nn.Module):
             self.shortcut = nn.Conv2d(inputs, outputs, 1, (stride, 1))
             self.shortcut_norm = nn.BatchNorm2d(outputs)
 
-    def forward(self, x: Tensor, graph: Tensor, linked: Tensor, mask: Tensor | None) -> Tensor:
-        """(N, in, T, V) to (N, out, T / stride, V); `mask` scales what dropout keeps and zeroes what it drops."""
-        y = F.relu(self.graph_norm(self._mix(x, graph * self.edge_importance, linked)))
-        y = self.temporal_norm(self.temporal(y))
-        if mask is not None:
-            y = y * mask
-        if self.residual:
-            y = y + (x if self.shortcut is None else self.shortcut_norm(self.shortcut(x)))  # type: ignore[misc]
-        return F.relu(y)
+    def forward(self, x: Tensor, graph: Tensor, linked: Tensor, dropout: Dropout | None) -> Tensor:
+        """(N, in, T, V) to (N, out, T / stride, V)."""
+        mixed, bias = self._mix(x, graph * self.edge_importance, linked)
+        y = self.temporal(normalise(mixed, self.graph_norm, bias, None, None))
+        residual = x if self.residual else None
+        if self.shortcut is not None and self.shortcut_norm is not None:
+            residual = self.shortcut_norm(self.shortcut(x))
+        return normalise(y, self.temporal_norm, None, dropout, residual)
 
     def output_shape(self, x: Tensor) -> tuple[int, int, int, int]:
         """Shape of what `forward` makes of `x`."""
         return x.shape[0], self.temporal.out_channels, (x.shape[2] - 1) // self.stride + 1, x.shape[3]
 
-    def _mix(self, x: Tensor, weight: Tensor, linked: Tensor) -> Tensor:
-        """The graph convolution: sum over subsets of (W_k x + b_k) A_k, with x A_k taken first."""
+    def _mix(self, x: Tensor, weight: Tensor, linked: Tensor) -> tuple[Tensor, Tensor]:
+        """The graph convolution: sum over subsets of (W_k x + b_k) A_k, with x A_k taken first.
+
+        Returns:
+            (N, out, T, V) without its bias, and the bias (V, out).
+        """
         samples, inputs, frames, joints = x.shape
         outputs = self.temporal.out_channels
         rows = x.permute(0, 2, 3, 1).reshape(samples * frames, joints, inputs)
@@ -84,8 +86,7 @@ class Block(nn.Module):
         kernel = self.graph.weight.view(SUBSETS, outputs, inputs).transpose(0, 1).reshape(outputs, -1, 1, 1)
         # A bias reaches a joint as often as the joint receives something.
         bias = weight.sum(dim=1).t() @ self.graph.bias.view(SUBSETS, outputs)  # type: ignore[union-attr]
-        mixed = F.conv2d(gathered.permute(0, 3, 1, 2), kernel)
-        return mixed + bias.t().unsqueeze(1)
+        return F.conv2d(gathered.permute(0, 3, 1, 2), kernel), bias
 
 
 class STGCN(nn.Module):
@@ -146,22 +147,8 @@ class STGCN(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last)
         for index, block in enumerate(self.blocks):
             assert isinstance(block, Block)
-            mask = None
+            dropout = None
             if generator is not None and index > 0:
-                mask = dropout_mask(block.output_shape(x), self.dropout, generator)
-            x = block(x, self.graph, self._linked, mask)
+                dropout = Dropout.draw(block.output_shape(x), self.dropout, generator)
+            x = block(x, self.graph, self._linked, dropout)
         return x.mean(dim=(2, 3)).view(clips, bodies, -1).mean(dim=1)
-
-
-def dropout_mask(shape: tuple[int, ...], probability: float, generator: torch.Generator) -> Tensor:
-    """Float mask of `shape` on the generator's device: 0 with `probability`, else 1 / (1 - probability).
-
-    A few random bits decide each value; a probability that is no multiple of 1/65536 is taken to the nearest one.
-    """
-    count = math.prod(shape)
-    bits = torch.empty(-(-count // 4), dtype=torch.int64, device=generator.device)
-    bits.random_(-(2**63), None, generator=generator)
-    dropped = round(probability * 65536)
-    samples, channels, frames, joints = shape
-    kept = bits.view(torch.int16)[:count].view(samples, frames, joints, channels) >= dropped - 32768
-    return kept.permute(0, 3, 1, 2) * (65536 / (65536 - dropped))
