@@ -13,26 +13,27 @@ _LONGEST = 24  # bytes of a number with its separator: sign, 19 digits, point
 @njit(cache=True)
 def _put(text, place, value, decimals):  # type: ignore[no-untyped-def]
     """Write value / 10**decimals at `place`, without trailing zeros; returns the place after it."""
+    ten = np.uint64(10)  # unsigned division is much the faster one
     if value < 0:
         text[place] = _MINUS
         place += 1
         value = -value
-    while decimals > 0 and value % 10 == 0:
-        value //= 10
+    rest = np.uint64(value)
+    while decimals > 0 and rest % ten == 0:
+        rest //= ten
         decimals -= 1
-    digits = decimals + 1
-    larger = value
-    for _ in range(decimals):
-        larger //= 10
-    while larger >= 10:
-        larger //= 10
+    digits = 1
+    limit = ten
+    while digits < 19 and rest >= limit:
+        limit *= ten
         digits += 1
+    digits = max(digits, decimals + 1)
     end = place + digits + (1 if decimals > 0 else 0)
     at = end
     for digit in range(digits):
         at -= 1
-        text[at] = _ZERO + value % 10
-        value //= 10
+        text[at] = _ZERO + rest % ten
+        rest //= ten
         if digit + 1 == decimals:
             at -= 1
             text[at] = _POINT
