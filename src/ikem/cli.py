@@ -36,11 +36,15 @@ def job(
     data: Annotated[Path, typer.Option(help="Folder of the raw files.")] = Path("data"),
 ) -> None:
     """Run one job of the workflow (each rule calls this; `snakemake -np` prints the calls)."""
+    from ikem.threads import use_threads
+
+    shapes = json.loads(settings)
+    use_threads(shapes.get("threads", 1))  # before anything numeric is imported
     from ikem.jobs import Options, run_job
 
     named = dict(item.split("=", 1) for item in inputs)
     paths = {name: Path(path) for name, path in named.items()}
-    run_job(json.loads(settings), paths, output, Options(device, checkpoint_minutes, processes, data), log)
+    run_job(shapes, paths, output, Options(device, checkpoint_minutes, processes, data), log)
 
 
 @app.command()
@@ -72,7 +76,7 @@ def gather(
 ) -> None:
     """Gather all results into results.csv, tables, figures and a report; refuse results of other settings."""
     from ikem.gather import gather_results
-    from ikem.job import logging_to
+    from ikem.logs import logging_to
 
     with logging_to(log):
         gather_results(plan, folder, partial)

@@ -1,4 +1,4 @@
-"""Running one job: its log, lock, signals, checks, and the run.json that tells how its result came about."""
+"""Running one job: its lock, signals, checks, and the run.json that tells how its result came about."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ import contextlib
 import datetime
 import functools
 import glob
-import hashlib
-import importlib.metadata
 import logging
-import os
-import platform
+import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,12 +18,13 @@ import filelock
 
 from ikem.errors import InputError, Interrupted
 from ikem.files import digest_file, digest_of, read_json, write_json
+from ikem.logs import DONE, START, logging_to
 from ikem.plan import record_path
+from ikem.provenance import code_digest, commit, versions
 
 logger = logging.getLogger("ikem")
 
-_SHAPES_NUMBERS = ("train", "contrast", "models", "evaluate", "augment.py", "modalities.py", "skeleton.py", "skeletons")
-_PACKAGES = ("torch", "numpy", "pandas", "numba", "safetensors", "pydantic", "snakemake")
+_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class Job:
@@ -38,6 +34,7 @@ class Job:
         settings: all that shapes the result.
         output: the file that the job ends with.
         digest: SHA-256 of the settings.
+        inputs: SHA-256 of the content of each input, by name; it has been compared with what lies on the disk.
         device: the device the job computes on, in words.
         others: files that the job writes beside its output.
     """
@@ -48,8 +45,11 @@ class Job:
         self.digest = digest_of(self.settings)
         self.device = "cpu"
         self.others: list[Path] = []
-        self.inputs = {name: _check_input(name, path, self.settings) for name, path in inputs.items()}
+        contents = {name: _check_input(name, path, self.settings) for name, path in inputs.items()}
+        self.inputs = {name: contents[name][path.name] for name, path in inputs.items()}
+        self._contents = contents
         self._asked_to_leave: str | None = None
+        self._saves = False
 
     def checkpoint(self, part: str = "") -> Path:
         """Where the job keeps a checkpoint while it runs: no output of a rule, so nothing deletes it."""
@@ -58,47 +58,73 @@ class Job:
     @functools.cached_property
     def checkpoint_digest(self) -> str:
         """What a checkpoint must have been made under to be used: settings, content of the inputs, training code."""
-        return digest_of({"settings": self.digest, "inputs": self.inputs, "code": code_digest()})
+        return digest_of({"settings": self.digest, "inputs": self._contents, "code": code_digest()})
+
+    @contextlib.contextmanager
+    def saving(self) -> Iterator[None]:
+        """While the block runs, a signal does not end the job at once: the block sees `asked_to_leave` and saves."""
+        self._saves = True
+        try:
+            yield
+        finally:
+            self._saves = False
 
     def leave_if_asked(self) -> None:
         """Raise `Interrupted` if a signal has asked the process to leave."""
         if self._asked_to_leave:
-            raise Interrupted(f"{self._asked_to_leave}: left; the same command goes on from here")
+            raise Interrupted(f"{self._asked_to_leave}; the same command goes on from here")
 
     @property
     def asked_to_leave(self) -> bool:
         """Whether a signal has asked the process to leave."""
         return self._asked_to_leave is not None
 
-    def _on_signal(self, number: int, _frame: object) -> None:
+    def on_signal(self, number: int, _frame: object) -> None:
+        """Leave: at once if there is nothing to save, else when it has been saved; a second Ctrl-C does not wait."""
+        again = self._asked_to_leave is not None
         self._asked_to_leave = signal.Signals(number).name
+        if again and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if not self._saves:
+            self.leave_if_asked()
 
 
-def _check_input(name: str, path: Path, settings: Mapping[str, Any]) -> str:
-    """The content digest of an input, after a look at whether it is the one that the settings mean."""
+def _check_input(name: str, path: Path, settings: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 of the files of an input, after a look at whether they are what the settings mean, and unharmed.
+
+    Raises:
+        InputError: they are not.
+    """
     record = record_path(path)
+    mend = "Delete it and run again; it will be made anew"
     if not path.exists():
         raise InputError("is missing", where=str(path), mend="Run the workflow again; it makes what is missing")
     expected = settings.get("upstream", {}).get(name)
     if not record.exists():
         if expected is not None:
-            raise InputError(
-                "has no run.json beside it, so nothing tells how it was made",
-                where=str(path),
-                mend="Delete it and run again",
-            )
-        return digest_file(path)
+            raise InputError("has no run.json beside it, so nothing tells how it was made", where=str(path), mend=mend)
+        return {path.name: digest_file(path)}
     known = read_json(record)
+    contents = known.get("outputs") if isinstance(known, dict) else None
+    if not isinstance(contents, dict) or path.name not in contents:
+        raise InputError("does not tell the content of its result", where=str(record), mend=mend)
     if expected is not None and known.get("digest") != expected:
         raise InputError(
             "was made under other settings than the config asks for",
             where=str(path),
             mend="Delete it (or run snakemake with --forcerun) and run again",
         )
-    content: str | None = known.get("outputs", {}).get(path.name)
-    if content is None:
-        raise InputError("its run.json does not tell its content", where=str(record), mend="Delete both and run again")
-    return content
+    for file, content in contents.items():
+        found = path.with_name(file)
+        if not found.exists():
+            raise InputError("is missing", where=str(found), mend=f"Delete {path} and run again")
+        if digest_file(found) != content:
+            raise InputError(
+                "has changed since it was made: the disk has harmed it, or someone edited it",
+                where=str(found),
+                mend=f"Delete {path} and run again; it will be made anew",
+            )
+    return contents
 
 
 @contextlib.contextmanager
@@ -117,70 +143,86 @@ def running(
         log: file for the log, beside standard error.
 
     Raises:
-        InputError: an input is missing or was made under other settings, or another process runs this job.
-        Interrupted: SIGTERM or SIGUSR1 came; what had to be saved was.
+        InputError: an input is missing, harmed or was made under other settings; memory ran out; or another process
+            runs this job.
+        Interrupted: SIGTERM, SIGUSR1 or Ctrl-C came; what had to be saved was.
     """
     title = f"{settings.get('kind', output.name)} {output.parent}"
-    with logging_to(log), _locked(output):
+    with _locked(output), logging_to(log), _faults_told():
+        logger.info("%s%s", START, title)
+        _remove_unfinished(output)
         job = Job(settings, output, inputs)
         started, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
-        previous = {number: signal.signal(number, job._on_signal) for number in (signal.SIGTERM, signal.SIGUSR1)}
+        previous = {number: signal.signal(number, job.on_signal) for number in _SIGNALS}
         try:
-            logger.info("start: %s", title)
             yield job
-            finished = time.monotonic() - clock
-            write_json(
-                record_path(output),
-                {
-                    "settings": job.settings,
-                    "digest": job.digest,
-                    "seed": job.settings.get("seed"),
-                    "inputs": job.inputs,
-                    "outputs": {path.name: digest_file(path) for path in (output, *job.others)},
-                    "device": job.device,
-                    "versions": versions(),
-                    "commit": commit(),
-                    "code": code_digest(),
-                    "started": started.isoformat(timespec="seconds"),
-                    "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-                    "seconds": round(finished, 3),
-                },
-            )
-            for path in output.parent.glob(f".{glob.escape(output.name)}.*checkpoint"):
-                path.unlink(missing_ok=True)
-            logger.info("done in %.1f s: %s", finished, output)
+            with job.saving():
+                _conclude(job, started, time.monotonic() - clock)
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
 
+def _conclude(job: Job, started: datetime.datetime, seconds: float) -> None:
+    """Write run.json, then remove the checkpoints: killed in between, the job has lost nothing."""
+    files = {path.name: path for path in (job.output, *job.others)}
+    write_json(
+        record_path(job.output),
+        {
+            "settings": job.settings,
+            "digest": job.digest,
+            "seed": job.settings.get("seed"),
+            "inputs": job.inputs,
+            "outputs": {name: digest_file(path) for name, path in files.items()},
+            "stamps": {name: stamp_of(path) for name, path in files.items()},
+            "device": job.device,
+            "versions": versions(),
+            "commit": commit(),
+            "code": code_digest(),
+            "started": started.isoformat(timespec="seconds"),
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "seconds": round(seconds, 3),
+        },
+    )
+    for path in checkpoints_of(job.output):
+        path.unlink(missing_ok=True)
+    logger.info("%s%.1f s: %s", DONE, seconds, job.output)
+
+
+def checkpoints_of(output: Path) -> list[Path]:
+    """The checkpoints of a job that has not ended."""
+    return sorted(output.parent.glob(f".{glob.escape(output.name)}.*checkpoint"))
+
+
+def stamp_of(path: Path) -> list[int]:
+    """Size and time of a file: while they stay, a look at the whole grid takes its content to be the same."""
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _remove_unfinished(output: Path) -> None:
+    """Remove what a killed run of this job was writing; the lock is held, so no one else is."""
+    name = glob.escape(output.name)
+    for pattern in (f".{name}.*.tmp", f"..{name}.*checkpoint.*.tmp"):
+        for path in output.parent.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
-def logging_to(log: Path | None) -> Iterator[None]:
-    """Log to standard error, and to a file if one is given; what ends the block with an error is logged."""
-    formatter = logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    if log is not None:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log, mode="a", encoding="utf-8"))
-    for handler in handlers:
-        handler.setFormatter(formatter)
-        logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+def _faults_told() -> Iterator[None]:
+    """What the machine lacks is told in words. (A process that the kernel kills says nothing; `status` does.)"""
     try:
         yield
-    except Interrupted as error:
-        logger.warning("%s", error)
+    except (MemoryError, RuntimeError, OSError) as error:
+        words = " ".join(str(error).split())
+        if isinstance(error, MemoryError) or re.search("out of memory|allocate memory", words, re.IGNORECASE):
+            raise InputError(
+                f"memory ran out ({words[:200] or 'no more could be had'})",
+                mend="Give jobs more (compute.*.mem_mb), run fewer at a time (--cores), or lower batch_size",
+            ) from error
+        if isinstance(error, OSError):
+            raise InputError(error.strerror or words, where=str(error.filename or "a file")) from error
         raise
-    except InputError as error:
-        logger.error("error: %s", error)
-        raise
-    except Exception:
-        logger.exception("failed")
-        raise
-    finally:
-        for handler in handlers:
-            logger.removeHandler(handler)
-            handler.close()
 
 
 @contextlib.contextmanager
@@ -188,60 +230,26 @@ def _locked(output: Path) -> Iterator[None]:
     """One process at a time runs a job; the lock goes with the process that holds it, however it ends."""
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(output.with_name(f".{output.name}.lock"))
-        with lock.acquire(timeout=0):
-            yield
+        lock = filelock.FileLock(lock_path(output))
+        lock.acquire(timeout=1)
     except filelock.Timeout:
         raise InputError(
             "another process is working on this very job",
             where=str(output),
             mend="Wait until it has ended, then run again",
         ) from None
-    except OSError as error:
-        raise InputError(f"cannot be written ({error.strerror or error})", where=str(output)) from error
-
-
-@functools.cache
-def versions() -> dict[str, str]:
-    """Versions of Python, of the platform and of the packages that shape results."""
-    found = {"python": platform.python_version(), "platform": platform.platform(), "ikem": _version("ikem-bench")}
-    return found | {name: _version(name) for name in _PACKAGES}
-
-
-def _version(package: str) -> str:
+    except (OSError, NotImplementedError) as error:
+        raise InputError(
+            f"cannot be written ({getattr(error, 'strerror', None) or error})",
+            where=str(output),
+            mend="Free space on the disk or make the folder writable, then run the same command again",
+        ) from error
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+        yield
+    finally:
+        lock.release()
 
 
-@functools.cache
-def commit() -> str:
-    """The git commit of the code, with "+" where the working tree differs from it; "unknown" outside a repository."""
-    command = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--abbrev=40",
-        "--dirty=+",
-        "--exclude=*",
-    ]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-
-
-@functools.cache
-def code_digest() -> str:
-    """SHA-256 of the source of all code that shapes numbers in training and evaluation."""
-    root = Path(__file__).parent
-    collected = hashlib.sha256()
-    for entry in _SHAPES_NUMBERS:
-        path = root / entry
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.suffix in (".py", ".yaml"):
-                collected.update(os.fsencode(file.relative_to(root)) + b"\0" + file.read_bytes())
-    return collected.hexdigest()
+def lock_path(output: Path) -> Path:
+    """The file whose lock is held while a job runs."""
+    return output.with_name(f".{output.name}.lock")

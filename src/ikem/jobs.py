@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ikem.job import Job, running
+from ikem.threads import use_threads
 
 Inputs = Mapping[str, Path]
 
@@ -33,6 +34,7 @@ def run_job(
         InputError: something given cannot be used.
         Interrupted: a signal asked to leave; what had to be saved was.
     """
+    use_threads(int(str(settings.get("threads", 1))))
     with running(settings, output, inputs, log) as job:
         job.others.extend(JOBS[str(settings["kind"])](job, inputs, options))
 

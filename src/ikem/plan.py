@@ -7,6 +7,7 @@ anywhere upstream has another digest.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +33,7 @@ from ikem.settings import (
 Keys = dict[str, str]
 Description = tuple[dict[str, Any], dict[str, "JobName"]]
 _RUN = "{dataset}/{protocol}/seed{seed}"
+_WILDCARD = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
@@ -376,8 +378,9 @@ class Job:
 
     @property
     def title(self) -> str:
-        """The job in words, as logs and `status` show it."""
-        return " ".join([self.name.kind, *(value for _, value in self.name.keys)])
+        """The job in words, as `status` shows it: its kind, and its wildcards in the order of the path."""
+        keys, order = dict(self.name.keys), _WILDCARD.findall(KINDS[self.name.kind].output)
+        return " ".join([self.name.kind, *(keys[name] for name in dict.fromkeys(order))])
 
 
 def record_path(output: Path) -> Path:

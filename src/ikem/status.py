@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import re
+import datetime
+import fcntl
+import time
 from collections import Counter
 from dataclasses import dataclass
 
-import filelock
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from ikem.check import failure_of, fault_of
+from ikem.check import ending_of, fault_of
+from ikem.job import checkpoints_of, lock_path
+from ikem.logs import last_run
 from ikem.plan import Job, Plan
 from ikem.settings import Config
 
-_EPOCH = re.compile(r"(epoch \d+/\d+).*?(\d+:\d\d:\d\d) left")
 _STYLES = {"done": "green", "running": "cyan", "stale": "magenta", "failed": "red", "missing": "dim"}
 
 
@@ -27,44 +30,51 @@ class State:
 
 
 def state_of(job: Job) -> State:
-    """Look at the files of a job."""
+    """Look at the files of a job, and at its lock."""
     if _is_running(job):
-        return State("running", _last_epoch(job))
-    fault = fault_of(job)
+        return State("running", _progress(job))
+    fault = fault_of(job, thorough=False)
     if fault is None:
         return State("done")
     if job.output.exists():
         return State("stale", fault)
-    reason = failure_of(job) if job.log.exists() else ""
-    return State("failed", reason) if reason and reason != "not run yet" else State("missing")
+    run, kept = last_run(job.log), "; goes on from its checkpoint" if checkpoints_of(job.output) else ""
+    if run is not None and run.end in ("error", "none"):
+        return State("failed", f"{ending_of(job)}{kept}")
+    return State("missing", f"{ending_of(job)}{kept}".removeprefix("; "))
 
 
 def _is_running(job: Job) -> bool:
-    path = job.output.with_name(f".{job.output.name}.lock")
-    if not path.exists():
-        return False
+    """Whether a process holds the job's lock. (The look itself holds it for an instant, which a starting job waits.)"""
     try:
-        with filelock.FileLock(path).acquire(timeout=0):
-            return False
-    except (filelock.Timeout, OSError):
+        with lock_path(job.output).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    except OSError:
+        return False
+    return False
 
 
-def _last_epoch(job: Job) -> str:
-    if not job.log.exists():
+def _progress(job: Job) -> str:
+    """The epoch, and the time left: as the log tells, less what has passed since it did."""
+    run = last_run(job.log)
+    if run is None or not run.epoch:
         return ""
-    found = _EPOCH.findall(job.log.read_text(encoding="utf-8", errors="replace"))
-    return f"{found[-1][0]}, {found[-1][1]} left" if found else ""
+    if run.seconds_left is None:
+        return run.epoch
+    left = max(0, run.seconds_left - int(time.time() - job.log.stat().st_mtime))
+    return f"{run.epoch}, {datetime.timedelta(seconds=left)} left"
 
 
 def show_status(config: Config) -> None:
     """Print a line for each job, and how many stand how."""
     console = Console()
-    table = Table("job", "state", "remark", title=f"{config.results}")
+    table = Table("state", "job", "remark", title=escape(config.results), title_justify="left")
     counted: Counter[str] = Counter()
     for job in Plan(config).all_jobs():
         state = state_of(job)
         counted[state.word] += 1
-        table.add_row(job.title, f"[{_STYLES[state.word]}]{state.word}[/]", state.remark.replace("[", r"\["))
+        table.add_row(f"[{_STYLES[state.word]}]{state.word}[/]", escape(job.title), escape(state.remark))
     console.print(table)
-    console.print(", ".join(f"{counted[word]} {word}" for word in _STYLES if counted[word]))
+    console.print(", ".join(f"{counted[word]} {word}" for word in _STYLES if counted[word]) or "nothing to do")

@@ -20,7 +20,6 @@ from ikem.settings import Encoder
 from ikem.skeleton import load_skeleton
 from ikem.train.checkpoint import load_tensors, save_tensors
 from ikem.train.classify import build_encoder
-from ikem.train.pretrain import device_name
 
 logger = logging.getLogger("ikem")
 
@@ -83,8 +82,7 @@ def embed(
     settings = job.settings
     torch.set_num_threads(settings["threads"])
     embeddings: dict[str, Tensor] = {}
-    with one_device(device) as chosen:
-        job.device = device_name(chosen)
+    with one_device(device, job) as chosen:
         for modality in settings["modalities"]:
             encoder = load_encoder(states[modality], modality, Encoder(**settings["encoder"]), settings["skeleton"])
             array = open_array(modalities[modality])

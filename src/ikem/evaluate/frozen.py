@@ -16,7 +16,6 @@ from ikem.evaluate.linear import linear_evaluation
 from ikem.evaluate.rows import Labelled, Rows, read_labelled
 from ikem.job import Job
 from ikem.train.checkpoint import load_tensors
-from ikem.train.pretrain import device_name
 
 logger = logging.getLogger("ikem")
 
@@ -28,8 +27,7 @@ def evaluate_frozen(job: Job, embeddings: Path, position: Path, split: Path, dev
     held, _ = load_tensors(embeddings)
     labelled = read_labelled(position, split)
     rows = Rows(settings["row"], labelled)
-    with one_device(device) as chosen:
-        job.device = device_name(chosen)
+    with one_device(device, job) as chosen:
         stacked = torch.stack([held[modality] for modality in settings["modalities"]])
         train, test = (stacked[:, torch.from_numpy(part)].to(chosen) for part in (labelled.train, labelled.test))
         labels = torch.from_numpy(labelled.labels).to(chosen)

@@ -24,7 +24,6 @@ from ikem.train.checkpoint import load_tensors, save_tensors
 from ikem.train.classify import ClassifierTrainer
 from ikem.train.clips import Clips
 from ikem.train.loop import train
-from ikem.train.pretrain import device_name
 
 logger = logging.getLogger("ikem")
 
@@ -58,8 +57,7 @@ def evaluate_tuned(
             raise InputError("names no clip of this data set", where=str(draw), mend="Delete it and run again")
     rows = Rows(settings["row"], labelled)
     logits: list[NDArray[np.float32]] = []
-    with one_device(device) as chosen:
-        job.device = device_name(chosen)
+    with one_device(device, job) as chosen:
         for modality in settings["modalities"]:
             scores = _tune(job, modality, position, chosen_rows, labelled, states[modality], chosen, checkpoint_minutes)
             logits.append(scores)

@@ -18,7 +18,7 @@ class SyntheticSettings(BaseModel):
     digits limits them, and memory does not grow with their number.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     seed: int = Field(0, ge=0, description="Every draw follows from it and from the clip's own name.")
     actions: tuple[str, ...] = Field(

@@ -1,6 +1,6 @@
 """States and checkpoints: safetensors files (nothing is unpickled) that know their own content.
 
-A file holds tensors by name and, in its metadata, a JSON value and a SHA-256 of it all, so that a flipped byte is found.
+A file holds tensors by name and, in its metadata, a JSON value and a SHA-256 of it all: a flipped byte is found.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Any) -> None:
     held = {name: tensors[name].detach().to("cpu").contiguous() for name in sorted(tensors)}
     metadata = {"about": canonical_json(about), "content": _content(held, canonical_json(about))}
     with atomic(path) as temporary:
-        save_file(held, temporary, metadata)
+        try:
+            save_file(held, temporary, metadata)
+        except SafetensorError as error:  # how it tells of a full disk, too
+            raise OSError(str(error)) from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:

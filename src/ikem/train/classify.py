@@ -20,7 +20,6 @@ from ikem.skeleton import Skeleton, load_skeleton
 from ikem.train.checkpoint import save_tensors
 from ikem.train.clips import Batch, Clips, Views, training_clips
 from ikem.train.loop import finish, train
-from ikem.train.pretrain import device_name
 from ikem.train.randomness import seed_for
 
 
@@ -100,8 +99,7 @@ def supervise(job: Job, position: Path, split: Path, device: str = "auto", check
     """
     settings = job.settings
     torch.set_num_threads(settings["threads"])
-    with one_device(device) as chosen:
-        job.device = device_name(chosen)
+    with one_device(device, job) as chosen:
         clips = training_clips(position, split, chosen)
         trainer = ClassifierTrainer(settings, settings["modality"], clips.classes, clips, chosen)
         history = train(

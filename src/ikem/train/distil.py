@@ -19,7 +19,6 @@ from ikem.train.checkpoint import load_tensors
 from ikem.train.clips import Batch, Clips, Views, training_clips
 from ikem.train.distillation import RelationalDistillation
 from ikem.train.loop import finish, train
-from ikem.train.pretrain import device_name
 from ikem.train.randomness import seed_for
 
 
@@ -87,8 +86,7 @@ def distil(
     """
     settings = job.settings
     torch.set_num_threads(settings["threads"])
-    with one_device(device) as chosen:
-        job.device = device_name(chosen)
+    with one_device(device, job) as chosen:
         trainer = DistillationTrainer(settings, training_clips(position, split, chosen), chosen)
         states: dict[str, Tensor] = {}
         for path in dict.fromkeys(teacher.values()):

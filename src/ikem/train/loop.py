@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -86,6 +87,7 @@ def train(
     """Train from `first_epoch` to `last_epoch` (exclusive), from the job's checkpoint on if there is one that fits.
 
     Args:
+        checkpoint_minutes: between checkpoints; 0: one after each step.
         part: names the checkpoint where a job trains several models.
 
     Returns:
@@ -99,43 +101,48 @@ def train(
     checkpoint = job.checkpoint(part)
     progress = _resume(job, checkpoint, trainer) or {"epoch": first_epoch, "step": 0, "sums": {}, "history": []}
     saved = time.monotonic()
-    for epoch in range(progress["epoch"], last_epoch):
-        began = time.monotonic()
-        rate = learning_rate(schedule, epoch)
-        for group in trainer.optimiser.param_groups:
-            group["lr"] = rate
-        cut = batches(epoch_order(seed, epoch, clips.count), int(schedule["batch_size"]), drop_last)
-        trainer.begin_epoch(epoch)
-        first = progress["step"]
-        sums: dict[str, Tensor] = {
-            name: torch.tensor(value, dtype=torch.float64, device=next(trainer.model.parameters()).device)
-            for name, value in progress["sums"].items()
-        }
-        for step, batch in enumerate(clips.batches(cut[first:]), start=first):
-            for name, loss in trainer.step(batch, epoch, step).items():
-                sums[name] = sums[name] + loss.double() if name in sums else loss.double()
-            if job.asked_to_leave and step + 1 < len(cut):
-                so_far = {name: value.item() for name, value in sums.items()}
-                progress |= {"epoch": epoch, "step": step + 1, "sums": so_far}
-                _require_finite(progress["sums"], epoch)
+    with job.saving():
+        for epoch in range(progress["epoch"], last_epoch):
+            began = time.monotonic()
+            rate = learning_rate(schedule, epoch)
+            for group in trainer.optimiser.param_groups:
+                group["lr"] = rate
+            cut = batches(epoch_order(seed, epoch, clips.count), int(schedule["batch_size"]), drop_last)
+            trainer.begin_epoch(epoch)
+            first = progress["step"]
+            logger.info("epoch %d/%d: %d steps", epoch + 1, last_epoch, len(cut) - first)
+            sums: dict[str, Tensor] = {
+                name: torch.tensor(value, dtype=torch.float64, device=next(trainer.model.parameters()).device)
+                for name, value in progress["sums"].items()
+            }
+            for step, batch in enumerate(clips.batches(cut[first:]), start=first):
+                for name, loss in trainer.step(batch, epoch, step).items():
+                    sums[name] = sums[name] + loss.double() if name in sums else loss.double()
+                due = job.asked_to_leave or time.monotonic() - saved >= 60 * checkpoint_minutes
+                if due and step + 1 < len(cut):
+                    so_far = {name: value.item() for name, value in sums.items()}
+                    progress |= {"epoch": epoch, "step": step + 1, "sums": so_far}
+                    _save(job, checkpoint, trainer, progress)
+                    saved = time.monotonic()
+                    job.leave_if_asked()
+            means = {name: value.item() / len(cut) for name, value in sums.items()}
+            require_finite(means, trainer, epoch)
+            progress["history"].append({"epoch": epoch + 1, "learning_rate": rate, **means})
+            progress |= {"epoch": epoch + 1, "step": 0, "sums": {}}
+            _tell(epoch, last_epoch, means, rate, time.monotonic() - began, len(cut) / max(1, len(cut) - first))
+            due = job.asked_to_leave or time.monotonic() - saved >= 60 * checkpoint_minutes
+            if due and epoch + 1 < last_epoch:
                 _save(job, checkpoint, trainer, progress)
+                saved = time.monotonic()
                 job.leave_if_asked()
-        means = {name: value.item() / len(cut) for name, value in sums.items()}
-        _require_finite(means, epoch)
-        progress["history"].append({"epoch": epoch + 1, "learning_rate": rate, **means})
-        progress |= {"epoch": epoch + 1, "step": 0, "sums": {}}
-        _tell(epoch, first_epoch, last_epoch, means, rate, time.monotonic() - began)
-        due = time.monotonic() - saved >= 60 * checkpoint_minutes
-        if (due or job.asked_to_leave) and epoch + 1 < last_epoch:
-            _save(job, checkpoint, trainer, progress)
-            saved = time.monotonic()
-            job.leave_if_asked()
     history: list[dict[str, float]] = progress["history"]
     return history
 
 
 def finish(job: Job, trainer: Trainer, history: list[dict[str, float]]) -> None:
     """Write what a training job ends with: the state, and beside it metrics.csv, a row an epoch."""
+    for unfinished in job.output.parent.glob(".metrics.csv.*.tmp"):  # of a killed run
+        unfinished.unlink(missing_ok=True)
     with atomic(job.output.with_name("metrics.csv")) as temporary:
         pd.DataFrame(history).to_csv(temporary, index=False, lineterminator="\n")
     save_tensors(job.output, training_tensors(trainer), {"epochs": len(history), "digest": job.digest})
@@ -149,6 +156,7 @@ def learning_rate(schedule: Mapping[str, Any], epoch: int) -> float:
 
 
 def _save(job: Job, checkpoint: Path, trainer: Trainer, progress: dict[str, Any]) -> None:
+    require_finite(progress["sums"], trainer, progress["epoch"])
     save_tensors(checkpoint, training_tensors(trainer), {"digest": job.checkpoint_digest, "progress": progress})
     logger.info("checkpoint written (epoch %d, step %d)", progress["epoch"], progress["step"])
 
@@ -162,7 +170,7 @@ def _resume(job: Job, checkpoint: Path, trainer: Trainer) -> dict[str, Any] | No
     except InputError as error:
         logger.warning("starting afresh: %s", error)
         return None
-    if about["digest"] != job.checkpoint_digest:
+    if not isinstance(about, dict) or about.get("digest") != job.checkpoint_digest:
         logger.warning("starting afresh: the checkpoint was made with other settings, data or code")
         return None
     load_training_tensors(trainer, tensors)
@@ -171,17 +179,20 @@ def _resume(job: Job, checkpoint: Path, trainer: Trainer) -> dict[str, Any] | No
     return progress
 
 
-def _require_finite(losses: Mapping[str, float], epoch: int) -> None:
+def require_finite(losses: Mapping[str, float], trainer: Trainer, epoch: int) -> None:
+    """Raise InputError if a loss or a parameter is no finite number any more: nothing is saved then."""
+    mend = "Lower the learning rate, or look at the data; the last checkpoint has not been touched"
     for name, value in losses.items():
-        if not abs(value) < float("inf"):
-            raise InputError(
-                f"the loss of {name} is {value} in epoch {epoch + 1}",
-                mend="Lower the learning rate, or look at the data; the last checkpoint has not been touched",
-            )
+        if not math.isfinite(value):
+            raise InputError(f"the loss of {name} is {value} in epoch {epoch + 1}", mend=mend)
+    for name, parameter in trainer.model.named_parameters():
+        if not bool(parameter.isfinite().all()):
+            raise InputError(f"the parameters of {name} are no finite numbers in epoch {epoch + 1}", mend=mend)
 
 
-def _tell(epoch: int, first: int, last: int, losses: Mapping[str, float], rate: float, seconds: float) -> None:
-    left = int(seconds * (last - epoch - 1))
+def _tell(epoch: int, last: int, losses: Mapping[str, float], rate: float, seconds: float, share: float) -> None:
+    """A line on an epoch; `share` is the whole epoch's part of what was seen of it after a checkpoint."""
+    left = int(seconds * share * (last - epoch - 1))
     told = " ".join(f"{name} {value:.4f}" for name, value in losses.items())
     logger.info(
         "epoch %d/%d: %s; rate %g, %.1f s, %d:%02d:%02d left",

@@ -84,8 +84,7 @@ def pretrain(
     """
     settings = job.settings
     torch.set_num_threads(settings["threads"])
-    with one_device(device) as chosen:
-        job.device = device_name(chosen)
+    with one_device(device, job) as chosen:
         trainer = ContrastTrainer(settings, training_clips(position, split, chosen), chosen)
         merged: dict[str, Tensor] = {}
         for state in states:
@@ -103,8 +102,3 @@ def pretrain(
             checkpoint_minutes,
         )
         finish(job, trainer, history)
-
-
-def device_name(device: torch.device) -> str:
-    """The device in words, for run.json."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
