@@ -1,3 +1,5 @@
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,7 @@ import torch
 from helpers import in_memory, near, vectors
 from ikem.errors import InputError
 from ikem.modalities import MODALITIES, generate, generate_all
+from ikem.parallel import plain
 from ikem.skeleton import load_skeleton
 from transcription import modalities as slow
 
@@ -22,21 +25,23 @@ def test_published_order():
     assert NAMES == ["joint", "motion", "bone", "acceleration", "rotation_axis", "angular_velocity"]
 
 
-@pytest.mark.parametrize("plain", [True, False], ids=["torch", "kernel"])
-def test_reference_vectors(plain):
+@pytest.mark.parametrize("way", [plain, contextlib.nullcontext], ids=["torch", "kernel"])
+def test_reference_vectors(way):
     held = vectors("modalities")
     position, frames = in_memory(held["position"]), torch.from_numpy(held["frames"])
-    made = generate_all(NAMES, position, frames, NTU, plain=plain)
+    with way():
+        made = generate_all(NAMES, position, frames, NTU)
     for name in NAMES[1:]:
         near(made[name].permute(0, 2, 3, 4, 1), held[name])
     assert torch.equal(made["joint"], position)
 
 
-@pytest.mark.parametrize("plain", [True, False], ids=["torch", "kernel"])
+@pytest.mark.parametrize("way", [plain, contextlib.nullcontext], ids=["torch", "kernel"])
 @pytest.mark.parametrize("name", NAMES)
-def test_against_transcription(name, plain):
+def test_against_transcription(name, way):
     position, frames = made()
-    ours = generate_all([name], position, frames, NTU, plain=plain)[name]
+    with way():
+        ours = generate(name, position, frames, NTU)
     for clip in range(len(position)):
         for body in range(2):
             points = position[clip, body].permute(1, 2, 0).tolist()
@@ -44,8 +49,8 @@ def test_against_transcription(name, plain):
             assert np.allclose(ours[clip, body].permute(1, 2, 0), theirs, rtol=1e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize("plain", [True, False], ids=["torch", "kernel"])
-def test_rotation_about_a_fixed_axis(plain):
+@pytest.mark.parametrize("way", [plain, contextlib.nullcontext], ids=["torch", "kernel"])
+def test_rotation_about_a_fixed_axis(way):
     """Forearms that turn at a constant speed in the plane of the arm have a constant angular velocity."""
     frames, raw, step = 12, 6, 0.1
     position = torch.randn(1, 1, 3, 1, 25).expand(1, 1, 3, frames, 25).clone()
@@ -56,7 +61,8 @@ def test_rotation_about_a_fixed_axis(plain):
     position[0, 0, 0, :, wrist] = 1.0 + 2 * angle.cos()
     position[0, 0, 1, :, wrist] = 2 * angle.sin()
     position[0, 0, 2, :, wrist] = 0.0
-    ours = generate_all(["angular_velocity"], position, torch.tensor([raw]), NTU, plain=plain)["angular_velocity"]
+    with way():
+        ours = generate("angular_velocity", position, torch.tensor([raw]), NTU)
     expected = torch.zeros(3, frames)
     expected[2, :-1] = -step * frames / raw  # b_wrist x b_elbow points down as the wrist turns up
     assert torch.allclose(ours[0, 0, :, :, wrist], expected, atol=1e-5)
@@ -78,11 +84,12 @@ def test_kernel_equals_torch(skeleton, frames, bodies):
     position, raw = made(4, bodies, frames, skeleton.joint_count)
     position[1, 0] = 0  # an absent body
     position[2, 0, :, :, 3] = position[2, 0, :, :, 2]  # a bone without length
-    plain = generate_all(NAMES, position, raw, skeleton, plain=True)
+    with plain():
+        slower = generate_all(NAMES, position, raw, skeleton)
     fast = generate_all(NAMES, position, raw, skeleton)
     for name in NAMES:
         assert fast[name].shape == position.shape and fast[name].is_contiguous()
-        assert torch.allclose(fast[name], plain[name], rtol=1e-5, atol=1e-5), name
+        assert torch.allclose(fast[name], slower[name], rtol=1e-5, atol=1e-5), name
         assert torch.equal(generate(name, position, raw, skeleton), fast[name])
         assert torch.isfinite(fast[name]).all()
 

@@ -6,9 +6,12 @@ import torch
 
 from helpers import in_memory, near, vectors
 from ikem.models.fused import Dropout, normalise
+from ikem.models.graph import adjacency
 from ikem.models.heads import exchange_head, projection_head
 from ikem.models.initialise import initialise
+from ikem.models.mixing import gather_joints
 from ikem.models.stgcn import STGCN, block_widths
+from ikem.parallel import plain
 from ikem.skeleton import load_skeleton
 from ikem.verify.names import of_encoder
 
@@ -48,24 +51,24 @@ def pair(skeleton=NTU, dtype=torch.float64, widths=(4, 16), **options):
 @pytest.mark.parametrize(("bodies", "frames"), [(1, 20), (2, 9), (3, 7)])
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_outputs_gradients_and_statistics_equal_the_plain_ones(skeleton, bodies, frames, mode):
-    plain, ours = pair(skeleton)
-    plain.train(mode == "train"), ours.train(mode == "train")
+    theirs_model, ours = pair(skeleton)
+    theirs_model.train(mode == "train"), ours.train(mode == "train")
     generator = torch.Generator().manual_seed(5)
     x = torch.randn(3, bodies, 3, frames, skeleton.joint_count, generator=generator, dtype=torch.float64)
     x.requires_grad_()
     disk = x.detach().permute(0, 2, 3, 4, 1).contiguous().requires_grad_()
     weight = torch.randn(3, 16, generator=generator, dtype=torch.float64)
-    theirs, mine = plain(disk), ours(x)
+    theirs, mine = theirs_model(disk), ours(x)
     assert torch.allclose(mine, theirs, rtol=1e-9, atol=1e-10)
     (theirs * weight).sum().backward()
     (mine * weight).sum().backward()
     assert torch.allclose(x.grad.permute(0, 2, 3, 4, 1), disk.grad, rtol=1e-6, atol=1e-9)
-    expected, got = dict(plain.named_parameters()), dict(ours.named_parameters())
+    expected, got = dict(theirs_model.named_parameters()), dict(ours.named_parameters())
     assert set(expected) == set(got)
     for name, parameter in got.items():
         assert torch.allclose(parameter.grad, expected[name].grad, rtol=1e-6, atol=1e-8), name
     for name, buffer in ours.named_buffers():
-        assert torch.allclose(buffer, dict(plain.named_buffers())[name], rtol=1e-9), name
+        assert torch.allclose(buffer, dict(theirs_model.named_buffers())[name], rtol=1e-9), name
 
 
 def test_float32_stays_near_float64():
@@ -181,6 +184,60 @@ def test_published_initialisation():
     initialise(model, 0, "pytorch")
     assert abs(model.blocks[9].temporal.weight.std() - 0.0120) < 1e-3  # uniform within 1 / sqrt(9 * 256)
     assert (norm.weight == 1).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("skeleton", [NTU, KINECT], ids=lambda skeleton: skeleton.name)
+def test_compiled_gathering_against_float64(skeleton, threads):
+    generator = torch.Generator().manual_seed(0)
+    graph = torch.from_numpy(adjacency(skeleton))
+    linked, joints = torch.nonzero(graph), skeleton.joint_count
+    exact_weight = graph.double() * torch.rand(3, joints, joints, generator=generator, dtype=torch.float64)
+    x = torch.randn(70, joints, 5, generator=generator, dtype=torch.float64)
+    slope = torch.randn(70, joints, 15, generator=generator, dtype=torch.float64)
+    results = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for dtype in (torch.float64, torch.float32):
+            values, weight = (value.detach().to(dtype).requires_grad_() for value in (x.clone(), exact_weight.clone()))
+            y = gather_joints(values, weight, linked)
+            (y * slope.to(dtype)).sum().backward()
+            results.append([y.detach(), values.grad, weight.grad * (graph != 0)])
+    finally:
+        torch.set_num_threads(before)
+    expected = torch.einsum("kvw,rvc->rwkc", exact_weight, x).reshape(70, joints, 15)
+    assert torch.allclose(results[0][0], expected)
+    for exact, single in zip(*results, strict=True):
+        assert torch.allclose(single.double(), exact, rtol=1e-4, atol=1e-5)
+
+
+def test_plain_operations_can_be_chosen():
+    """PyTorch's own operations give what the kernels give, masks included."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = STGCN(NTU, 4, 16, dropout=0.5)
+        x = torch.randn(3, 2, 3, 12, 25)
+    fast = model(x, 4)
+    with plain():
+        slower = model(x, 4)
+    assert torch.allclose(fast, slower, atol=1e-5) and not torch.equal(fast, slower)
+
+
+def test_absent_bodies_are_embedded_once():
+    _, model = pair()
+    model.eval()
+    x = torch.randn(4, 2, 3, 8, 25, dtype=torch.float64)
+    x[0, 1], x[2, 1], x[3, 0] = 0, 0, 0
+    sizes = []
+    model.blocks[0].register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
+    together = model(x)
+    assert sizes == [6]  # five that are there, and one for all that are not
+    for clip in range(4):
+        halves = [model(x[clip : clip + 1, body : body + 1]) for body in range(2)]
+        assert torch.allclose(together[clip], (halves[0] + halves[1])[0] / 2)
+    model(x[:, :1]), model(torch.zeros(2, 1, 3, 8, 25, dtype=torch.float64))
+    assert sizes[-2:] == [4, 1]
 
 
 def _normalised(x, bias, norm, residual, dropout, weight):

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ikem import modalities_cpu
 from ikem.errors import InputError
+from ikem.parallel import compiled
 from ikem.skeleton import Skeleton
 
 _TINY = 1e-12
@@ -104,9 +105,7 @@ MODALITIES: dict[str, Callable[[Motion], Tensor]] = {
 }
 
 
-def generate_all(
-    names: Sequence[str], position: Tensor, frames: Tensor, skeleton: Skeleton, plain: bool = False
-) -> dict[str, Tensor]:
+def generate_all(names: Sequence[str], position: Tensor, frames: Tensor, skeleton: Skeleton) -> dict[str, Tensor]:
     """Compute several modalities of one batch; what they share is computed once.
 
     Args:
@@ -114,7 +113,6 @@ def generate_all(
         position: (N, M, C=3, T, V), any floating dtype, any device.
         frames: (N,) raw lengths of the clips, before they were resized to T.
         skeleton: the skeleton of V joints.
-        plain: never use the CPU kernel.
 
     Returns:
         each name with its (N, M, 3, T, V) tensor: float64 for float64, float32 for all else. `joint` may be `position`
@@ -133,7 +131,7 @@ def generate_all(
     if position.dtype not in (torch.float32, torch.float64):
         position = position.float()
     done: dict[str, Tensor] = {}
-    if position.device.type == "cpu" and position.dtype == torch.float32 and not plain:
+    if compiled(position):
         done = modalities_cpu.generate([name for name in names if name != "joint"], position, frames, skeleton)
     clips = Motion(position, frames, skeleton)
     return {name: done[name] if name in done else MODALITIES[name](clips) for name in names}

@@ -1,13 +1,37 @@
-"""Spreading the rows of a compiled kernel over as many threads as PyTorch has."""
+"""Compiled kernels: when they are used, and spreading their rows over as many threads as PyTorch has."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import pairwise
 
 import torch
+from torch import Tensor
+
+_enabled = True
+
+
+def compiled(*tensors: Tensor | None) -> bool:
+    """Whether compiled kernels are to work on these tensors: float32 on a CPU, and no autocast to change that."""
+    return (
+        _enabled
+        and all(x is None or (x.device.type == "cpu" and x.dtype == torch.float32) for x in tensors)
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+@contextmanager
+def plain() -> Iterator[None]:
+    """Within it, all is computed by PyTorch's own operations: slower, and what the kernels are tested against."""
+    global _enabled
+    before, _enabled = _enabled, False
+    try:
+        yield
+    finally:
+        _enabled = before
 
 
 def over_rows(kernel: Callable[[int, int], None], rows: int) -> None:

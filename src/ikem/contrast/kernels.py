@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ikem.contrast import kernels_cpu
-from ikem.parallel import over_rows
+from ikem.parallel import compiled, over_rows
 
 LOWEST_TEMPERATURE = 0.025
 
@@ -54,11 +54,6 @@ def full_precision(*tensors: Tensor) -> tuple[Tensor, ...]:
 def no_autocast(device: torch.device) -> torch.autocast:
     """Within it, matrix products keep the precision of their factors."""
     return torch.autocast(device.type, enabled=False)
-
-
-def compiled(tensor: Tensor) -> bool:
-    """Whether the compiled kernels can work on this tensor."""
-    return tensor.device.type == "cpu" and tensor.dtype == torch.float32
 
 
 def similarities(queries: Tensor, queues: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ikem.models import fused_cpu as _compiled
-from ikem.parallel import over_rows
+from ikem.parallel import compiled, over_rows
 
 fused_cpu: Any = _compiled  # compiled functions have no signature that a type checker could read
 
@@ -65,7 +65,7 @@ def normalise(
     Returns:
         (N, C, T, V).
     """
-    if norm.training and x.device.type == "cpu" and x.dtype == norm.weight.dtype == torch.float32:
+    if norm.training and compiled(x, bias, norm.weight, residual):
         result: Tensor = _Normalise.apply(x, bias, norm.weight, norm.bias, residual, norm, dropout)  # type: ignore[no-untyped-call]
         return result
     y = norm(x if bias is None else x + bias.t().unsqueeze(1))

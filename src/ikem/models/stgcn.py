@@ -135,15 +135,29 @@ class STGCN(nn.Module):
         Returns:
             (N, hidden_dim): the mean over frames and joints, then over bodies, absent ones counted.
         """
-        clips, bodies, channels, frames, joints = x.shape
+        clips, bodies = x.shape[:2]
         generator = None
         if self.training and self.dropout > 0:
             if dropout_seed is None:
                 raise ValueError("training with dropout needs a dropout_seed")
             generator = torch.Generator(x.device).manual_seed(dropout_seed)
-        x = x.reshape(clips * bodies, channels, frames, joints)
-        x = x.permute(0, 3, 1, 2).reshape(clips * bodies, joints * channels, frames)
-        x = self.input_norm(x).view(clips * bodies, joints, channels, frames).permute(0, 2, 3, 1)
+        x = x.flatten(0, 1)
+        if self.training:
+            each = self._embed(x, generator)
+        else:  # each body is by itself, so what is absent is embedded once
+            present = x.ne(0).flatten(1).any(dim=1)
+            first = present.int().argmin()
+            some = present.clone()
+            some[first] = True
+            place = some.cumsum(0) - 1
+            each = self._embed(x[some], None)[torch.where(present, place, place[first])]
+        return each.view(clips, bodies, -1).mean(dim=1)
+
+    def _embed(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        """(bodies, C, T, V) to (bodies, hidden_dim)."""
+        bodies, channels, frames, joints = x.shape
+        x = x.permute(0, 3, 1, 2).reshape(bodies, joints * channels, frames)
+        x = self.input_norm(x).view(bodies, joints, channels, frames).permute(0, 2, 3, 1)
         x = x.contiguous(memory_format=torch.channels_last)
         for index, block in enumerate(self.blocks):
             assert isinstance(block, Block)
@@ -151,4 +165,4 @@ class STGCN(nn.Module):
             if generator is not None and index > 0:
                 dropout = Dropout.draw(block.output_shape(x), self.dropout, generator)
             x = block(x, self.graph, self._linked, dropout)
-        return x.mean(dim=(2, 3)).view(clips, bodies, -1).mean(dim=1)
+        return x.mean(dim=(2, 3))
