@@ -6,11 +6,11 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from test_config import changed, tiny
 
 from ikem.config import build_config, load_config
 from ikem.jobs import JOBS
 from ikem.plan import KINDS, Job, Plan
+from test_config import changed, tiny
 
 
 def plan(values: dict[str, Any] | None = None) -> Plan:

@@ -102,9 +102,9 @@ def masses(similar: Tensor, length: Tensor | None, temperature: float, total: Te
         (R, K): the exponentials, divided by `length` again.
     """
     if compiled(similar):
-        divisor = np.ones(similar.shape[1], np.float32) if length is None else length.numpy()
+        inverse = np.ones(similar.shape[1], np.float32) if length is None else length.reciprocal().numpy()
         rows, sums, scale = similar.numpy(), total.numpy(), np.float32(1 / temperature)
-        over_rows(lambda start, stop: kernels_cpu.masses(rows, divisor, scale, rows, sums, start, stop), len(rows))
+        over_rows(lambda start, stop: kernels_cpu.masses(rows, inverse, scale, rows, sums, start, stop), len(rows))
         return similar
     if length is not None:
         similar.div_(length)

@@ -31,15 +31,14 @@ _MATH = {"reassoc", "contract", "nsz"}
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)  # type: ignore[untyped-decorator]
-def masses(similar, divisor, scale, out, total, start, stop):  # type: ignore[no-untyped-def]
-    """Rows `start` to `stop`: adds e = exp((similar / divisor - 1) scale) to `total`; out = e / divisor."""
+def masses(similar, inverse, scale, out, total, start, stop):  # type: ignore[no-untyped-def]
+    """Rows `start` to `stop`: adds e = exp((similar inverse - 1) scale) to `total`; out = e inverse."""
     for row in range(start, stop):
         source, target, mass = similar[row], out[row], np.float32(0)
         for j in range(len(source)):
-            inverse = _ONE / divisor[j]
-            value = _exp((source[j] * inverse - _ONE) * scale)
+            value = _exp((source[j] * inverse[j] - _ONE) * scale)
             mass += value
-            target[j] = value * inverse
+            target[j] = value * inverse[j]
         total[row] += mass
 
 
@@ -92,8 +91,8 @@ def pair_slopes(similar, pairs, scale, alone, both, out, start, stop):  # type: 
 def transpose(source, offset, target, start, stop):  # type: ignore[no-untyped-def]
     """Columns of `source` (D, K) from `offset` on as rows `start` to `stop` of `target` (k, D), block by block."""
     depth = source.shape[0]
-    for first in range(start, stop, 16):
-        for top in range(0, depth, 16):
-            for j in range(first, min(first + 16, stop)):
-                for d in range(top, min(top + 16, depth)):
+    for first in range(start, stop, 64):
+        for top in range(0, depth, 8):
+            for j in range(first, min(first + 64, stop)):
+                for d in range(top, min(top + 8, depth)):
                     target[j, d] = source[d, offset + j]

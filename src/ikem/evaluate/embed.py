@@ -61,7 +61,7 @@ def embed_clips(
 
 
 def standardise(embedding: Tensor, rows: NDArray[np.int64]) -> Tensor:
-    """(N, width) with mean 0 and deviation 1 of each dimension over `rows`; a dimension that does not vary becomes 0."""
+    """(N, width) with mean 0 and deviation 1 of each dimension over `rows`; one that does not vary becomes 0."""
     values = embedding.double()
     chosen = values[torch.from_numpy(rows)]
     deviation = chosen.std(dim=0, correction=0)
@@ -72,7 +72,7 @@ def standardise(embedding: Tensor, rows: NDArray[np.int64]) -> Tensor:
 def embed(
     job: Job, modalities: dict[str, Path], states: dict[str, Path], split: Path | None = None, device: str = "auto"
 ) -> None:
-    """Run an `embed` job: a safetensors file with (N, hidden_dim) float32 for each modality, rows as in samples.csv.
+    """Run an `embed` job: a safetensors file with (N, hidden_dim) float32 for each modality, rows as in samples.csv
 
     Args:
         modalities: the array of each modality.

@@ -22,14 +22,14 @@ def knn_scores(
         chunk: test clips compared at a time.
 
     Returns:
-        (n_test, K): votes, plus, less than one vote, how near the nearest clip of the class is; so ties go to the nearer
-        class, and classes without a vote are ranked too.
+        (n_test, K): votes, plus, less than one vote, how near the nearest clip of the class is; so ties go to the
+        nearer class, and classes without a vote are ranked too.
     """
     keys = functional.normalize(train.float(), dim=2)
     queries = functional.normalize(test.float(), dim=2)
     modalities, count = keys.shape[:2]
     scores = []
-    for part in queries.split(chunk, dim=1):
+    for part in torch.split(queries, chunk, dim=1):
         similarity = torch.einsum("mqd,mkd->qk", part, keys) / modalities
         nearest = similarity.topk(min(k, count), dim=1).indices
         votes = functional.one_hot(train_labels[nearest], classes).sum(dim=1)

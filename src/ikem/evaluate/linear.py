@@ -1,8 +1,7 @@
 """Linear evaluation on kept embeddings: all classifiers of a method trained together.
 
 The encoder is frozen and nothing is augmented, so embeddings do not change and the encoder need not run again. The
-classifiers of single modalities, and those of the fusion (trained on the mean of their logits), share batches and nothing
-else.
+classifiers of single modalities, and those of the fusion (trained on the mean of their logits), share batches only.
 """
 
 from __future__ import annotations

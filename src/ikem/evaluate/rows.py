@@ -90,7 +90,7 @@ class Rows:
         return judged.top1
 
     def write(self, output: Path) -> list[Path]:
-        """Write the rows, and beside them the confusion matrices (by streams) of each evaluation; returns those files."""
+        """Write the rows, and beside them the confusion matrices of each evaluation by streams; returns those files."""
         beside = []
         for evaluation, matrices in self._confusions.items():
             beside.append(confusion_path(output, evaluation))

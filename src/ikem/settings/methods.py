@@ -93,8 +93,8 @@ class Random(_Method):
     initialisation: Literal["pytorch", "published"] = "pytorch"
     """How parameters are drawn."""
     standardise: bool = True
-    """Give each dimension of the embedding mean 0 and deviation 1 over the training clips. An untrained encoder's embeddings
-    hardly vary, so that without this a linear classifier at the usual learning rate stays at chance."""
+    """Give each dimension of the embedding mean 0 and deviation 1 over the training clips. An untrained encoder's
+    embeddings hardly vary, so that without this a linear classifier at the usual learning rate stays at chance."""
 
 
 class Supervised(_Method):

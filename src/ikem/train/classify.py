@@ -59,7 +59,9 @@ class ClassifierTrainer:
         self.skeleton = load_skeleton(settings["skeleton"])
         encoder, schedule = Encoder(**settings["encoder"]), settings["schedule"]
         self.model = Classifier(build_encoder(encoder, self.skeleton), encoder.hidden_dim, classes)
-        initialise(self.model, seed_for(settings["seed"], "classifier", modality), settings["encoder"]["initialisation"])
+        initialise(
+            self.model, seed_for(settings["seed"], "classifier", modality), settings["encoder"]["initialisation"]
+        )
         self.model.to(device)
         self.labels = torch.from_numpy(clips.labels).to(device)
         self.optimiser = torch.optim.SGD(
