@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from ikem.config import build_config, load_config
 from ikem.jobs import JOBS
 from ikem.plan import KINDS, Job, Plan
+from ikem.plan_file import read_plan, write_plan
 from test_config import changed, tiny
 
 
@@ -108,3 +110,9 @@ def test_follow_defaults_to_the_published_choice() -> None:
     jobs = {dict(job.name.keys)["method"]: job for job in plan().all_jobs() if job.name.kind == "exchange"}
     assert follow(jobs["ikem-3"]) == ["motion"]
     assert follow(jobs["crossclr"]) == ["joint", "bone"]
+
+
+@pytest.mark.parametrize("config", ["config/config.yaml", "config/paper.yaml", "tests/configs/tiny.yaml"])
+def test_the_plan_on_disk_is_the_plan(config: str, tmp_path: Path) -> None:
+    made = Plan(load_config(config).model_copy(update={"results": str(tmp_path)}))
+    assert digests(read_plan(write_plan(made))) == digests(made)
