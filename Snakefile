@@ -14,15 +14,6 @@ if not workflow.configfiles:
 
 
 include: "rules/common.smk"
-
-
-rule tables:
-    default_target: True
-    """Everything: the long table, a table for each evaluation, figures and a report."""
-    input:
-        results("tables/results.csv"),
-
-
 include: "rules/data.smk"
 include: "rules/pretrain.smk"
 include: "rules/distil.smk"

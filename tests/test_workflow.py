@@ -1,0 +1,145 @@
+"""The workflow itself: a tiny benchmark through Snakemake, from raw archives to tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
+TINY = ROOT / "tests" / "configs" / "tiny.yaml"
+
+
+def call(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    folder = str(Path(sys.executable).parent)
+    environment = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(arguments, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
+
+
+def snakemake(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return call("snakemake", *arguments, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the workflow in it, its name not the plainest."""
+    folder = tmp_path_factory.mktemp("a place with spaces")
+    shutil.copy(ROOT / "Snakefile", folder)
+    for name in ("rules", "config"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(TINY, folder / "config" / "tiny.yaml")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(place: Path) -> Path:
+    """The folder after a run."""
+    result = snakemake(place, "--cores", "2", "--configfile", "config/tiny.yaml")
+    assert result.returncode == 0, result.stderr[-4000:]
+    return place
+
+
+def test_a_run_ends_with_tables(done: Path) -> None:
+    table = pd.read_csv(done / "results" / "tables" / "results.csv")
+    assert set(table["method"]) == {"random", "skeletonclr", "crossclr", "ikem-3", "student", "supervised"}
+    assert set(table["evaluation"]) == {"linear", "knn-1", "semi-10", "finetune"}
+    assert table["top1"].between(0, 100).all()
+    assert set(table.loc[table["evaluation"] == "semi-10", "draw"]) == {0, 1}
+    assert {"joint", "joint+motion+bone"} <= set(table["streams"])
+    for name in ("tables/linear.md", "tables/linear.csv", "report.html", "plan.json"):
+        assert (done / "results" / name).stat().st_size
+
+
+def test_a_second_run_finds_nothing_to_do(done: Path) -> None:
+    result = snakemake(done, "--cores", "2", "--configfile", "config/tiny.yaml", "--resources", "gpu=4")
+    assert result.returncode == 0
+    assert "Nothing to be done" in result.stderr
+
+
+def test_every_result_tells_how_it_came_about(done: Path) -> None:
+    results = done / "results" / "tiny"
+    states = [*results.rglob("state.safetensors"), *results.rglob("evaluations/*/*.json")]
+    outputs = [path for path in states if not path.name.endswith("run.json")]
+    assert len(outputs) > 10
+    for path in outputs:
+        record = json.loads(path.with_name(f"{path.name}.run.json").read_text())
+        assert record["settings"]["upstream"]
+        assert record["versions"]["torch"]
+        assert record["device"]
+        assert record["seconds"] >= 0
+        assert re.fullmatch(r"[0-9a-f]{64}", record["digest"])
+
+
+def test_a_changed_setting_runs_what_it_shapes_and_no_more(done: Path) -> None:
+    result = snakemake(
+        done,
+        *("-n", "--configfile", "config/tiny.yaml"),
+        *("--config", "methods={student: {mining_queue: published}}"),
+    )
+    assert result.returncode == 0, result.stderr
+    stats = dict(re.findall(r"^(\w+)\s+(\d+)$", result.stdout, re.MULTILINE))
+    assert set(stats) == {"distil", "embed", "evaluate_frozen", "gather", "tables", "total"}, result.stdout[-2000:]
+    snakemake(done, "-n", "--configfile", "config/tiny.yaml")  # the plan of the run again
+
+
+def test_tables_regenerate_without_training(done: Path) -> None:
+    before = (done / "results" / "tables" / "results.csv").read_bytes()
+    shutil.rmtree(done / "results" / "tables")
+    result = snakemake(done, "--cores", "1", "--configfile", "config/tiny.yaml")
+    assert result.returncode == 0, result.stderr[-2000:]
+    stats = dict(re.findall(r"^(\w+)\s+(\d+)$", result.stderr, re.MULTILINE))
+    assert set(stats) == {"gather", "tables", "total"}
+    assert (done / "results" / "tables" / "results.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_dry_run_of_every_shipped_config_without_data(place: Path, config: Path) -> None:
+    result = snakemake(place, "-n", "--quiet", "all", "--configfile", f"config/{config.name}")
+    assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_missing_data_are_named_with_source_and_place(place: Path) -> None:
+    result = snakemake(place, "--cores", "1", "--configfile", "config/ntu60.yaml")
+    assert result.returncode != 0
+    told = result.stderr + result.stdout
+    for part in ("nturgbd_skeletons_s001_to_s017.zip", "data/", "1CUZnBtYwifVXS21yVg62T-vrPVayso5H"):
+        assert part in told
+    assert "Traceback" not in told
+
+
+def test_a_wrong_config_is_told_in_one_line(place: Path) -> None:
+    result = snakemake(place, "-n", "--configfile", "config/tiny.yaml", "--config", "sedes=[1]")
+    assert result.returncode != 0
+    told = result.stdout + result.stderr
+    assert "config/tiny.yaml: sedes: unknown key (value [1]); allowed are benchmark, compute, data" in told
+    assert "Traceback" not in told
+
+
+def test_targets_are_listed_with_a_sentence(place: Path) -> None:
+    listed = snakemake(place, "--list", "--configfile", "config/tiny.yaml")
+    told = listed.stdout + listed.stderr
+    for name in ("tables", "linear", "knn", "semi", "finetune", "pretrain", "students", "data", "tables_so_far"):
+        assert re.search(rf"^{name} \(.+\.\)", told, re.MULTILINE), name
+
+
+def test_style_of_the_rules() -> None:
+    assert call("snakefmt", "--check", "Snakefile", "rules", cwd=ROOT).returncode == 0
+    linted = call("snakemake", "--lint", cwd=ROOT)
+    told = linted.stdout + linted.stderr
+    faults = re.findall(r"^\s+\* (.+?):", told, re.MULTILINE)
+    assert set(faults) <= {"Specify a conda environment or container for each rule."}, told[-3000:]
+
+
+def test_the_package_knows_nothing_of_snakemake() -> None:
+    for path in (ROOT / "src").rglob("*.py"):
+        assert not re.search(r"^\s*(import|from) snakemake", path.read_text(), re.MULTILINE), path
+    for path in (*(ROOT / "rules").glob("*.smk"), ROOT / "Snakefile"):
+        assert "torch" not in path.read_text(), path
