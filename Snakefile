@@ -14,6 +14,15 @@ if not workflow.configfiles:
 
 
 include: "rules/common.smk"
+
+
+# The first rule is what is made when nothing is asked for.
+rule tables:
+    """Everything: the long table, a table for each evaluation, figures and a report."""
+    input:
+        results("tables/results.csv"),
+
+
 include: "rules/data.smk"
 include: "rules/pretrain.smk"
 include: "rules/distil.smk"

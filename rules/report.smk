@@ -1,13 +1,6 @@
 # Gathering: the long table, tables, figures and the report.
 
 
-rule tables:
-    default_target: True
-    """Everything: the long table, a table for each evaluation, figures and a report."""
-    input:
-        results("tables/results.csv"),
-
-
 rule gather:
     """Gather all results; results made under other settings are refused by name."""
     input:
