@@ -68,10 +68,13 @@ def settings_of(kind):
 
 
 def arguments_of(kind):
-    """The input files of a job as arguments of its command."""
-    return lambda wildcards: [
-        f"--input={name}={path}" for name, path in PLAN.inputs(kind, wildcards).items()
-    ]
+    """The files of a job as arguments of its command."""
+
+    def arguments(wildcards):
+        inputs = [f"--input={name}={path}" for name, path in PLAN.inputs(kind, wildcards).items()]
+        return [*inputs, f"--output={PLAN.job(kind, wildcards).output}"]
+
+    return arguments
 
 
 def files_of(*evaluations):
@@ -84,7 +87,7 @@ def states_of(*kinds):
     return [str(job.output) for job in PLAN.all_jobs() if job.name.kind in kinds]
 
 
-RUN = "python -m ikem job --settings {params.settings:q} {params.inputs:q} --output {output[0]:q} --log {log:q}"
+RUN = "python -m ikem job --settings {params.settings:q} {params.files:q} --log {log:q}"
 ON_DEVICE = (
     f"{RUN} --device {COMPUTE.device} --checkpoint-minutes {COMPUTE.checkpoint_minutes}"
 )

@@ -25,7 +25,7 @@ rule make_ntu_recordings:
         runtime=COMPUTE.data.runtime,
     params:
         settings=settings_of("make_ntu"),
-        inputs=arguments_of("make_ntu"),
+        files=arguments_of("make_ntu"),
     shell:
         RUN
 
@@ -50,7 +50,7 @@ rule make_pkummd_recordings:
         runtime=COMPUTE.data.runtime,
     params:
         settings=settings_of("make_pkummd"),
-        inputs=arguments_of("make_pkummd"),
+        files=arguments_of("make_pkummd"),
     shell:
         RUN
 
@@ -72,7 +72,7 @@ rule acquire_archive:
         runtime=COMPUTE.data.runtime,
     params:
         settings=settings_of("acquire"),
-        inputs=arguments_of("acquire"),
+        files=arguments_of("acquire"),
     shell:
         f"{RUN} --data {PLAN.config.data}"
 
@@ -96,7 +96,7 @@ rule decode:
         runtime=COMPUTE.data.runtime,
     params:
         settings=settings_of("decode"),
-        inputs=arguments_of("decode"),
+        files=arguments_of("decode"),
     shell:
         f"{RUN} --processes {COMPUTE.processes}"
 
@@ -119,7 +119,7 @@ rule prepare:
         runtime=COMPUTE.data.runtime,
     params:
         settings=settings_of("prepare"),
-        inputs=arguments_of("prepare"),
+        files=arguments_of("prepare"),
     shell:
         RUN
 
@@ -141,7 +141,7 @@ rule generate_modality:
         runtime=COMPUTE.data.runtime,
     params:
         settings=settings_of("modality"),
-        inputs=arguments_of("modality"),
+        files=arguments_of("modality"),
     shell:
         RUN
 
@@ -163,7 +163,7 @@ rule split:
         runtime=COMPUTE.data.runtime,
     params:
         settings=settings_of("split"),
-        inputs=arguments_of("split"),
+        files=arguments_of("split"),
     shell:
         RUN
 
@@ -185,7 +185,7 @@ rule draw:
         runtime=COMPUTE.data.runtime,
     params:
         settings=settings_of("draw"),
-        inputs=arguments_of("draw"),
+        files=arguments_of("draw"),
     shell:
         RUN
 

@@ -19,7 +19,7 @@ rule distil:
         runtime=COMPUTE.pretrain.runtime,
     params:
         settings=settings_of("student"),
-        inputs=arguments_of("student"),
+        files=arguments_of("student"),
     shell:
         ON_DEVICE
 

@@ -18,7 +18,7 @@ rule embed:
         runtime=COMPUTE.evaluate.runtime,
     params:
         settings=settings_of("embed"),
-        inputs=arguments_of("embed"),
+        files=arguments_of("embed"),
     shell:
         ON_DEVICE
 
@@ -40,7 +40,7 @@ rule evaluate_frozen:
         runtime=COMPUTE.evaluate.runtime,
     params:
         settings=settings_of("frozen"),
-        inputs=arguments_of("frozen"),
+        files=arguments_of("frozen"),
     shell:
         ON_DEVICE
 
@@ -62,7 +62,7 @@ rule evaluate_tuned:
         runtime=COMPUTE.evaluate.runtime,
     params:
         settings=settings_of("tuned"),
-        inputs=arguments_of("tuned"),
+        files=arguments_of("tuned"),
     shell:
         ON_DEVICE
 

@@ -19,7 +19,7 @@ rule pretrain_modality:
         runtime=COMPUTE.pretrain.runtime,
     params:
         settings=settings_of("stage1"),
-        inputs=arguments_of("stage1"),
+        files=arguments_of("stage1"),
     shell:
         ON_DEVICE
 
@@ -42,7 +42,7 @@ rule pretrain_skeletonclr:
         runtime=COMPUTE.pretrain.runtime,
     params:
         settings=settings_of("skeletonclr"),
-        inputs=arguments_of("skeletonclr"),
+        files=arguments_of("skeletonclr"),
     shell:
         ON_DEVICE
 
@@ -65,7 +65,7 @@ rule pretrain_exchange:
         runtime=COMPUTE.pretrain.runtime,
     params:
         settings=settings_of("exchange"),
-        inputs=arguments_of("exchange"),
+        files=arguments_of("exchange"),
     shell:
         ON_DEVICE
 
@@ -88,7 +88,7 @@ rule train_supervised:
         runtime=COMPUTE.pretrain.runtime,
     params:
         settings=settings_of("supervised"),
-        inputs=arguments_of("supervised"),
+        files=arguments_of("supervised"),
     shell:
         ON_DEVICE
 
@@ -110,7 +110,7 @@ rule draw_untrained:
         runtime=COMPUTE.report.runtime,
     params:
         settings=settings_of("random"),
-        inputs=arguments_of("random"),
+        files=arguments_of("random"),
     shell:
         RUN
 

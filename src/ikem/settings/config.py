@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,10 @@ from ikem.settings.data import Dataset
 from ikem.settings.evaluations import Evaluation
 from ikem.settings.methods import Method, Student
 from ikem.settings.training import Recipe
+
+
+Seed = Annotated[int, Field(ge=0, strict=False)]
+"""From a command line (`--config seeds=[0,1]`) numbers come as text."""
 
 
 class Block(Settings):
@@ -25,7 +29,7 @@ class Block(Settings):
     """Method entries."""
     evaluations: tuple[Name, ...] = Field(min_length=1, strict=False)
     """Evaluation entries."""
-    seeds: tuple[int, ...] | None = Field(None, min_length=1, strict=False)
+    seeds: tuple[Seed, ...] | None = Field(None, min_length=1, strict=False)
     """Seeds; by default those of the config."""
 
 
@@ -64,7 +68,7 @@ class Config(Settings):
     """Folder of the raw files."""
     results: str = "results"
     """Folder of all that is generated."""
-    seeds: tuple[int, ...] = Field((0,), min_length=1, strict=False)
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1, strict=False)
     """Seeds of the runs."""
     datasets: dict[Name, Dataset] = Field(default_factory=dict)
     recipes: dict[Name, Recipe] = Field(default_factory=dict)
