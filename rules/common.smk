@@ -71,7 +71,10 @@ def arguments_of(kind):
     """The files of a job as arguments of its command."""
 
     def arguments(wildcards):
-        inputs = [f"--input={name}={path}" for name, path in PLAN.inputs(kind, wildcards).items()]
+        inputs = [
+            f"--input={name}={path}"
+            for name, path in PLAN.inputs(kind, wildcards).items()
+        ]
         return [*inputs, f"--output={PLAN.job(kind, wildcards).output}"]
 
     return arguments
