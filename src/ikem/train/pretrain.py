@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ikem.device import one_device
+from ikem.errors import InputError
 from ikem.job import Job
 from ikem.modalities import generate_all
 from ikem.settings import Contrast, Encoder
@@ -86,11 +87,8 @@ def pretrain(
     torch.set_num_threads(settings["threads"])
     with one_device(device, job) as chosen:
         trainer = ContrastTrainer(settings, training_clips(position, split, chosen), chosen)
-        merged: dict[str, Tensor] = {}
-        for state in states:
-            merged |= load_tensors(state)[0]
-        if merged:
-            load_training_tensors(trainer, merged, new=("exchange_head",))
+        if states:
+            load_training_tensors(trainer, merge_states(states), new=("exchange_head",))
         history = train(
             job,
             trainer,
