@@ -100,3 +100,22 @@ def pretrain(
             checkpoint_minutes,
         )
         finish(job, trainer, history)
+
+
+def merge_states(paths: list[Path]) -> dict[str, Tensor]:
+    """The states of several modalities in one; their queues must stand at the same place.
+
+    Raises:
+        InputError: a state is damaged, or its queue holds other clips at the places of the others' queues.
+    """
+    merged: dict[str, Tensor] = {}
+    for path in paths:
+        state, _ = load_tensors(path)
+        if "queue.pointer" in merged and merged["queue.pointer"] != state["queue.pointer"]:
+            raise InputError(
+                "its queue does not stand where those of the other modalities stand",
+                where=str(path),
+                mend="Delete the stage-1 states and run again",
+            )
+        merged |= state
+    return merged
