@@ -6,25 +6,25 @@ import contextlib
 import datetime
 import functools
 import glob
+import json
 import logging
 import re
-import signal
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import filelock
 
-from ikem.errors import InputError, Interrupted
-from ikem.files import digest_file, digest_of, read_json, write_json
+from ikem.errors import InputError
+from ikem.files import canonical_json, digest_file, digest_of, read_json, write_json
+from ikem.leaving import Leaving
 from ikem.logs import DONE, START, logging_to
 from ikem.plan import record_path
 from ikem.provenance import code_digest, commit, versions
 
 logger = logging.getLogger("ikem")
-
-_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class Job:
@@ -39,8 +39,11 @@ class Job:
         others: files that the job writes beside its output.
     """
 
-    def __init__(self, settings: Mapping[str, Any], output: Path, inputs: Mapping[str, Path]) -> None:
-        self.settings = dict(settings)
+    def __init__(
+        self, settings: Mapping[str, Any], output: Path, inputs: Mapping[str, Path], leaving: Leaving | None = None
+    ) -> None:
+        # One spelling, whether they come from a command line or from the plan: results follow it to the byte.
+        self.settings: dict[str, Any] = json.loads(canonical_json(settings))
         self.output = output
         self.digest = digest_of(self.settings)
         self.device = "cpu"
@@ -48,8 +51,7 @@ class Job:
         contents = {name: _check_input(name, path, self.settings) for name, path in inputs.items()}
         self.inputs = {name: contents[name][path.name] for name, path in inputs.items()}
         self._contents = contents
-        self._asked_to_leave: str | None = None
-        self._saves = False
+        self._leaving = leaving or Leaving()
 
     def checkpoint(self, part: str = "") -> Path:
         """Where the job keeps a checkpoint while it runs: no output of a rule, so nothing deletes it."""
@@ -60,33 +62,18 @@ class Job:
         """What a checkpoint must have been made under to be used: settings, content of the inputs, training code."""
         return digest_of({"settings": self.digest, "inputs": self._contents, "code": code_digest()})
 
-    @contextlib.contextmanager
-    def saving(self) -> Iterator[None]:
+    def saving(self) -> AbstractContextManager[None]:
         """While the block runs, a signal does not end the job at once: the block sees `asked_to_leave` and saves."""
-        self._saves = True
-        try:
-            yield
-        finally:
-            self._saves = False
+        return self._leaving.saving()
 
     def leave_if_asked(self) -> None:
         """Raise `Interrupted` if a signal has asked the process to leave."""
-        if self._asked_to_leave:
-            raise Interrupted(f"{self._asked_to_leave}; the same command goes on from here")
+        self._leaving.leave_if_asked()
 
     @property
     def asked_to_leave(self) -> bool:
         """Whether a signal has asked the process to leave."""
-        return self._asked_to_leave is not None
-
-    def on_signal(self, number: int, _frame: object) -> None:
-        """Leave: at once if there is nothing to save, else when it has been saved; a second Ctrl-C does not wait."""
-        again = self._asked_to_leave is not None
-        self._asked_to_leave = signal.Signals(number).name
-        if again and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        if not self._saves:
-            self.leave_if_asked()
+        return self._leaving.asked is not None
 
 
 def _check_input(name: str, path: Path, settings: Mapping[str, Any]) -> dict[str, str]:
@@ -148,19 +135,15 @@ def running(
         Interrupted: SIGTERM, SIGUSR1 or Ctrl-C came; what had to be saved was.
     """
     title = f"{settings.get('kind', output.name)} {output.parent}"
-    with _locked(output), logging_to(log), _faults_told():
+    leaving = Leaving()
+    with _locked(output), logging_to(log), _faults_told(), leaving.heeded():
         logger.info("%s%s", START, title)
         _remove_unfinished(output)
-        job = Job(settings, output, inputs)
         started, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
-        previous = {number: signal.signal(number, job.on_signal) for number in _SIGNALS}
-        try:
-            yield job
-            with job.saving():
-                _conclude(job, started, time.monotonic() - clock)
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+        job = Job(settings, output, inputs, leaving)
+        yield job
+        with job.saving():
+            _conclude(job, started, time.monotonic() - clock)
 
 
 def _conclude(job: Job, started: datetime.datetime, seconds: float) -> None:

@@ -1,6 +1,7 @@
 """States and checkpoints: safetensors files (nothing is unpickled) that know their own content.
 
 A file holds tensors by name and, in its metadata, a JSON value and a SHA-256 of it all: a flipped byte is found.
+The metadata have one entry: safetensors writes several in any order, and equal content must give equal bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ikem.files import atomic, canonical_json
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Any) -> None:
     """Write tensors and a JSON value, atomically; equal content gives equal bytes."""
     held = {name: tensors[name].detach().to("cpu").contiguous() for name in sorted(tensors)}
-    metadata = {"about": canonical_json(about), "content": _content(held, canonical_json(about))}
+    metadata = {"ikem": canonical_json({"about": about, "content": _content(held, canonical_json(about))})}
     with atomic(path) as temporary:
         try:
             save_file(held, temporary, metadata)
@@ -40,14 +41,22 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
+            told = json.loads(metadata["ikem"]) if "ikem" in metadata else _early(metadata)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if not isinstance(told, dict) or not {"about", "content"} <= told.keys():
+                raise ValueError("it does not tell its content")
     except FileNotFoundError:
         raise InputError("is missing", where=str(path), mend="Run the workflow again") from None
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"cannot be read ({error})", where=str(path), mend="Delete it and run again") from error
-    if metadata.get("content") != _content(tensors, metadata.get("about", "")):
+    if told["content"] != _content(tensors, canonical_json(told["about"])):
         raise InputError("its content is not what was written", where=str(path), mend="Delete it and run again")
-    return tensors, json.loads(metadata["about"])
+    return tensors, told["about"]
+
+
+def _early(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """What files written by early versions of this code tell."""
+    return {"about": json.loads(metadata["about"]), "content": metadata["content"]}
 
 
 def _content(tensors: Mapping[str, Tensor], about: str) -> str:

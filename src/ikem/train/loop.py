@@ -157,7 +157,12 @@ def learning_rate(schedule: Mapping[str, Any], epoch: int) -> float:
 
 def _save(job: Job, checkpoint: Path, trainer: Trainer, progress: dict[str, Any]) -> None:
     require_finite(progress["sums"], trainer, progress["epoch"])
-    save_tensors(checkpoint, training_tensors(trainer), {"digest": job.checkpoint_digest, "progress": progress})
+    # As lists: JSON here is sorted by key, and the columns of metrics.csv must keep their order.
+    ordered = progress | {
+        "sums": list(progress["sums"].items()),
+        "history": [list(row.items()) for row in progress["history"]],
+    }
+    save_tensors(checkpoint, training_tensors(trainer), {"digest": job.checkpoint_digest, "progress": ordered})
     logger.info("checkpoint written (epoch %d, step %d)", progress["epoch"], progress["step"])
 
 
@@ -175,6 +180,7 @@ def _resume(job: Job, checkpoint: Path, trainer: Trainer) -> dict[str, Any] | No
         return None
     load_training_tensors(trainer, tensors)
     progress: dict[str, Any] = about["progress"]
+    progress |= {"sums": dict(progress["sums"]), "history": [dict(row) for row in progress["history"]]}
     logger.info("going on from epoch %d, step %d", progress["epoch"], progress["step"])
     return progress
 
