@@ -1,0 +1,1 @@
+"""Paired timings against plain transcriptions of the method."""

@@ -1,0 +1,75 @@
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.__main__ import main
+from benchmarks.measure import interleaved, peak_in_child
+from benchmarks.pair import TINY, largest_difference
+from benchmarks.parts import PARTS
+from benchmarks.table import COLUMNS
+
+CPU = torch.device("cpu")
+WANTED = ["part", "device", "size", "plain_s", "ours_s", "ratio", "max_abs_difference", "plain_peak_mib"]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_names():
+    assert list(PARTS) == [
+        *("decode", "prepare", "augment", "modalities", "exchange-losses", "distillation-losses", "encoder"),
+        *("stage-1-step", "stage-2-step", "distillation-step", "linear-evaluation"),
+    ]
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_both_sides_agree(name):
+    pair = PARTS[name].build(TINY, CPU)
+    assert pair.difference() <= 1e-4
+    times = interleaved(pair, CPU, seconds=0, fewest=2)
+    assert len(times) == 2 and min(map(min, times)) > 0
+    assert pair.size
+
+
+def test_two_bodies_and_other_widths():
+    """Sizes are taken from what is asked, not from the defaults."""
+    sizes = replace(TINY, modalities=2, students=1, batch=3, frames=12, queue=12)
+    assert PARTS["stage-2-step"].build(sizes, CPU).difference() <= 1e-4
+    assert PARTS["distillation-step"].build(sizes, CPU).difference() <= 1e-4
+
+
+def test_table(tmp_path, capsys):
+    path = tmp_path / "bench" / "bench.csv"
+    main(["--tiny", "--threads", "1", "--minutes", "0", "--parts", "modalities", "--output", str(path)])
+    with path.open() as file:
+        (row,) = csv.DictReader(file)
+    assert tuple(row) == COLUMNS and list(row)[:9] == [*WANTED, "ours_peak_mib"]
+    assert row["part"] == "modalities" and row["device"] == "cpu" and int(row["threads"]) == 1
+    assert float(row["ratio"]) == pytest.approx(float(row["plain_s"]) / float(row["ours_s"]), rel=1e-2)
+    assert float(row["max_abs_difference"]) <= 1e-4 and float(row["plain_peak_mib"]) >= 0
+    about = json.loads(path.with_suffix(".json").read_text())
+    assert "--parts modalities" in about["command"] and about["cores"] >= 1
+    assert "modalities" in capsys.readouterr().out
+
+
+def test_peak_counts_what_a_call_holds():
+    """The five derived modalities are what is made; the position is there before."""
+    sizes = replace(TINY, batch=512, frames=50)
+    one_array = 512 * 3 * 50 * 25 * 2 * 4 / 2**20
+    assert peak_in_child("modalities", "ours", sizes, CPU, 1) == pytest.approx(5 * one_array, rel=0.15)
+
+
+def test_difference_sees_shapes():
+    assert largest_difference([(np.ones(3), torch.zeros(3))]) == 1.0
+    with pytest.raises(ValueError, match="shapes"):
+        largest_difference([(np.ones(3), np.ones((3, 1)))])
