@@ -1,4 +1,5 @@
 # From the config to the plan, and what every rule says in the same words.
+import shlex
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -88,6 +89,11 @@ def files_of(*evaluations):
 def states_of(*kinds):
     """The states that jobs of these kinds end with."""
     return [str(job.output) for job in PLAN.all_jobs() if job.name.kind in kinds]
+
+
+def quoted(text):
+    """Text from the config as one word of a shell command."""
+    return shlex.quote(text).replace("{", "{{").replace("}", "}}")
 
 
 RUN = "python -m ikem job --settings {params.settings:q} {params.files:q} --log {log:q}"

@@ -74,7 +74,7 @@ rule acquire_archive:
         settings=settings_of("acquire"),
         files=arguments_of("acquire"),
     shell:
-        f"{RUN} --data {PLAN.config.data}"
+        f"{RUN} --data {quoted(PLAN.config.data)}"
 
 
 rule decode:

@@ -20,8 +20,9 @@ rule gather:
         runtime=COMPUTE.report.runtime,
     params:
         digest=PLAN.digest,
+        tables=results("tables"),
     shell:
-        "python -m ikem gather {input.plan:q} $(dirname {output.csv:q}) --log {log:q}"
+        "python -m ikem gather {input.plan:q} {params.tables:q} --log {log:q}"
 
 
 rule tables_so_far:

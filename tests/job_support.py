@@ -20,6 +20,7 @@ from ikem.files import canonical_json
 from ikem.plan import Job, Plan
 
 HERE = Path(__file__).parent
+ROOT = HERE.parent
 TINY = HERE / "configs" / "tiny.yaml"
 
 LONGER = {
@@ -47,6 +48,7 @@ class Process:
     warm: Warm
     log: Path
     status: int | None = None
+    output: Path | None = None
 
     def send(self, number: int) -> None:
         """Send a signal; the process must not have been waited for."""
@@ -157,10 +159,11 @@ class Workshop:
         output: Path,
         minutes: float = 0.0,
         log: Path | None = None,
+        *options: str,
         **environment: str,
     ) -> Process:
-        """Start a job with settings and inputs of one's own."""
-        return self.warm.start(*command_of(settings, inputs, output, minutes, log), **environment)
+        """Start a job with settings, inputs and options of one's own."""
+        return self.warm.start(*command_of(settings, inputs, output, minutes, log), *options, **environment)
 
 
 def command_of(
@@ -220,3 +223,9 @@ def kill(process: Process) -> bool:
 def same(one: Path, other: Path) -> bool:
     """Whether two files have the same bytes."""
     return one.read_bytes() == other.read_bytes()
+
+
+def snakemake_environment(**more: str) -> dict[str, str]:
+    """The environment of a Snakemake of ours: its jobs find the Python of the tests."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT / "src"), **more}

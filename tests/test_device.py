@@ -1,0 +1,175 @@
+"""Devices are handed out one to a job, by real processes; the devices themselves are pretended."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from job_support import LONGER, ROOT, Process, Workshop, command_of, snakemake_environment, until, write_config
+
+NO_SCHEDULER = dict.fromkeys(
+    ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID", "KUBERNETES_SERVICE_HOST", "CUDA_VISIBLE_DEVICES"), ""
+)
+
+
+class Trainings:
+    """Long trainings on pretended devices; each has a folder of its own."""
+
+    def __init__(self, workshop: Workshop, folder: Path) -> None:
+        self._workshop, self._folder, self._count = workshop, folder, 0
+        self.started: list[Process] = []
+
+    def start(self, devices: int, *options: str, epochs: int = 400, **environment: str) -> Process:
+        job = self._workshop.job("stage1", modality="joint")
+        self._count += 1
+        inputs = {name: part.output for name, part in job.inputs.items()}
+        told = {"IKEM_PRETEND_DEVICES": str(devices), "IKEM_LOCK_FOLDER": str(self._folder / "locks"), **environment}
+        output = self._folder / str(self._count) / "state.safetensors"
+        process = self._workshop.start_with(
+            job.settings | {"last_epoch": epochs}, inputs, output, 60, None, *options, **told
+        )
+        process.output = output
+        self.started.append(process)
+        return process
+
+    def stop(self) -> None:
+        for process in self.started:
+            if process.status is None:
+                if process.alive:
+                    process.send(signal.SIGKILL)
+                process.wait()
+
+
+@pytest.fixture
+def trainings(workshop: Workshop, tmp_path: Path):
+    made = Trainings(workshop, tmp_path)
+    yield made
+    made.stop()
+
+
+def device_of(process: Process, seconds: float = 30) -> str | None:
+    """The device that a process told of, if it got one in time."""
+    names = re.compile(r"device (\S+?),? (?:of|as) ")
+    until(lambda: bool(names.search(process.told)) or not process.alive, seconds, 0.01)
+    found = names.search(process.told)
+    return found[1] if found else None
+
+
+def test_each_job_gets_a_device_and_a_killed_one_gives_it_back(trainings: Trainings) -> None:
+    processes = [trainings.start(4) for _ in range(4)]
+    devices = [device_of(process) for process in processes]
+    assert sorted(filter(None, devices)) == ["0", "1", "2", "3"]
+    fifth = trainings.start(4)
+    assert until(lambda: "all of the devices 0, 1, 2, 3 are taken: waiting for one" in fifth.told)
+    time.sleep(1)
+    assert device_of(fifth, 0) is None
+    killed = time.monotonic()
+    processes[2].send(signal.SIGKILL)
+    assert device_of(fifth) == devices[2]
+    assert time.monotonic() - killed < 10
+
+
+def test_the_record_names_the_device(trainings: Trainings) -> None:
+    process = trainings.start(2, epochs=5)
+    assert process.wait() == 0, process.told
+    record = json.loads(process.output.with_name("state.safetensors.run.json").read_text())
+    assert record["device"] == "cpu (pretended device 0)"
+
+
+def test_a_user_s_choice_is_respected(trainings: Trainings) -> None:
+    first, second = (trainings.start(8, CUDA_VISIBLE_DEVICES="5,2") for _ in range(2))
+    assert {device_of(first), device_of(second)} == {"5", "2"}
+    everyone = [trainings.start(4) for _ in range(3)]
+    assert sorted(device_of(process) or "" for process in everyone) == ["0", "1", "3"]
+
+
+@pytest.mark.parametrize("named", ["", "-1"])
+def test_no_device_for_this_user(trainings: Trainings, named: str) -> None:
+    process = trainings.start(4, epochs=5, CUDA_VISIBLE_DEVICES=named)
+    assert process.wait() == 0
+    assert "no GPU can be used here: computing on the CPU" in process.told
+
+
+def test_a_scheduler_s_device_is_taken_as_it_is(trainings: Trainings) -> None:
+    """Two jobs of a scheduler may both know their device as number 0: it is not the same one."""
+    first, second = (trainings.start(4, SLURM_JOB_ID=number, CUDA_VISIBLE_DEVICES="0") for number in ("17", "18"))
+    assert [device_of(first), device_of(second)] == ["0", "0"]
+    assert "as the scheduler gave it" in first.told
+    assert "as the scheduler gave it" in second.told
+
+
+def test_an_allocation_of_several_devices_is_shared_out(trainings: Trainings) -> None:
+    both = [trainings.start(4, SLURM_JOB_ID="17", CUDA_VISIBLE_DEVICES="0,1") for _ in range(2)]
+    assert {device_of(process) for process in both} == {"0", "1"}
+
+
+def test_slurm_that_gave_no_device(trainings: Trainings) -> None:
+    environment = {"SLURM_JOB_ID": "17"}
+    process = trainings.start(4, epochs=5, **environment)
+    assert process.wait() == 0
+    assert "no GPU can be used here: computing on the CPU" in process.told
+
+
+def test_a_gpu_that_is_not_there(trainings: Trainings) -> None:
+    assert trainings.start(0, "--device", "cuda", epochs=5, CUDA_VISIBLE_DEVICES="").wait() == 2
+    assert "compute.device: cuda: no GPU can be used here. Set it to auto or cpu" in trainings.started[0].told
+    on_cpu = trainings.start(4, "--device", "cpu", epochs=5)
+    assert on_cpu.wait() == 0
+    assert "device" not in on_cpu.told
+
+
+def test_two_snakemakes_on_one_machine(workshop: Workshop, tmp_path: Path) -> None:
+    """Two workflows at once, one pretended device: their jobs follow one another."""
+    runs = []
+    for name in ("one", "other"):
+        place = tmp_path / name
+        place.mkdir()
+        shutil.copy(ROOT / "Snakefile", place)
+        shutil.copytree(ROOT / "rules", place / "rules")
+        shutil.copytree(workshop.results / "tiny" / "prepared", place / "results" / "tiny" / "prepared")
+        shutil.copytree(workshop.results / "tiny" / "splits", place / "results" / "tiny" / "splits")
+        longer = {"recipes": {"tiny": {"schedule": {"epochs": 80}, "exchange_after": 60}}}
+        config = write_config(place, LONGER, longer)
+        target = place / "results" / "tiny" / "xsub" / "seed0" / "stage1" / "tiny" / "joint" / "state.safetensors"
+        environment = snakemake_environment(IKEM_PRETEND_DEVICES="1", IKEM_LOCK_FOLDER=str(tmp_path / "locks"))
+        runs.append(
+            subprocess.Popen(
+                ["snakemake", "--cores", "1", "--resources", "gpu=1", "--configfile", str(config), "--", str(target)],
+                cwd=place,
+                env={name: value for name, value in environment.items() if name not in NO_SCHEDULER},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    told = [run.communicate(timeout=300)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], told
+    assert sum("waiting for one" in text for text in told) == 1
+    spans = []
+    for text in told:
+        clocks = re.findall(r"(\d\d):(\d\d):(\d\d) (device 0 of 0|done in)", text)
+        assert [clock[3] for clock in clocks] == ["device 0 of 0", "done in"]
+        spans.append([int(clock[0]) * 3600 + int(clock[1]) * 60 + int(clock[2]) for clock in clocks])
+    first, second = sorted(spans)
+    assert first[1] <= second[0]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_a_gpu_gives_the_same_bits_twice(workshop: Workshop, tmp_path: Path) -> None:
+    job = workshop.job("exchange", method="ikem-3")
+    inputs = {name: part.output for name, part in job.inputs.items()}
+    states = []
+    for name in ("one", "other"):
+        output = tmp_path / name / "state.safetensors"
+        command = ["python", "-m", "ikem", *command_of(job.settings, inputs, output), "--device", "cuda"]
+        subprocess.run(command, env=snakemake_environment(), check=True, timeout=300)
+        states.append(output.read_bytes())
+    assert states[0] == states[1]

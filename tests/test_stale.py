@@ -1,0 +1,255 @@
+"""Results that are not those of the config are found and named; `status` shows how every job stands."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ikem.check import fault_of
+from ikem.config import load_config
+from ikem.plan import Job, Plan
+from ikem.plan_file import plan_of
+from ikem.status import state_of
+from job_support import LONGER, ROOT, Workshop, snakemake_environment, until, write_config
+
+
+@pytest.fixture
+def place(workshop: Workshop, tmp_path: Path) -> Path:
+    """A copy of the results, with times as they were."""
+    shutil.copytree(workshop.results, tmp_path / "results", symlinks=True)
+    return tmp_path
+
+
+def plan_at(folder: Path, *over: dict) -> Plan:
+    return plan_of(load_config(write_config(folder, LONGER, *over)))
+
+
+def job_of(plan: Plan, kind: str, **keys: str) -> Job:
+    return next(job for job in plan.all_jobs() if job.name.kind == kind and keys.items() <= dict(job.name.keys).items())
+
+
+def gather(workshop: Workshop, folder: Path, *arguments: str) -> tuple[int, str]:
+    results = folder / "results"
+    process = workshop.warm.start("gather", str(results / "plan.json"), str(results / "tables"), *arguments)
+    return process.wait(), process.told
+
+
+def edit(path: Path, before: str, after: str) -> None:
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+
+
+def test_copied_results_are_as_good_as_the_first(workshop: Workshop, place: Path) -> None:
+    plan = plan_at(place)
+    assert all(fault_of(job) is None for job in plan.all_jobs())
+    before = (place / "results" / "tables" / "results.csv").read_bytes()
+    (place / "results" / "tables" / "results.csv").unlink()
+    status, told = gather(workshop, place)
+    assert status == 0, told
+    assert (place / "results" / "tables" / "results.csv").read_bytes() == before
+
+
+def test_a_changed_config_is_refused(workshop: Workshop, place: Path) -> None:
+    plan = plan_at(place, {"evaluations": {"linear": {"schedule": {"learning_rate": 0.25}}}})
+    status, told = gather(workshop, place)
+    assert status == 2
+    for method in ("skeletonclr", "ikem-3", "student", "supervised"):
+        path = job_of(plan, "frozen", method=method).output
+        assert f"{path}: was made under other settings (evaluations)" in told
+    assert "finetune" not in told
+    assert "Delete them and run snakemake again" in told
+
+
+def test_a_change_far_upstream_is_refused(workshop: Workshop, place: Path) -> None:
+    plan_at(place, {"datasets": {"tiny": {"prepare": {"turn": False}}}})
+    status, told = gather(workshop, place)
+    assert status == 2
+    assert "prepared/position.npy: was made under other settings (prepare)" in told
+    assert "frozen.json: was made under other settings (upstream: embeddings" in told
+
+
+def test_results_from_elsewhere_are_refused(workshop: Workshop, place: Path) -> None:
+    """One method's evaluation, copied from a run with another seed of the made data: the rest fits, this does not."""
+    other = place / "other"
+    other.mkdir()
+    plan_at(other, {"datasets": {"tiny": {"synthetic": {"seed": 5}}}})
+    foreign = json.loads((other / "results" / "plan.json").read_text())["digest"]
+    plan = plan_at(place)
+    assert foreign != plan.digest
+    job = job_of(plan, "frozen", method="student")
+    record = json.loads(job.record.read_text())
+    record["digest"] = "0" * 64
+    record["settings"]["upstream"]["prepared"] = "0" * 64
+    job.record.write_text(json.dumps(record))
+    status, told = gather(workshop, place)
+    assert status == 2
+    assert "1 results are not what the config asks for" in told
+    assert f"{job.output}: was made under other settings (upstream: prepared)" in told
+
+
+def test_results_of_other_inputs_are_refused(workshop: Workshop, place: Path) -> None:
+    """Embeddings of the same settings from another machine, where the last bits differ, under old evaluations."""
+    plan = plan_at(place)
+    job = job_of(plan, "embed", method="student")
+    content = bytearray(job.output.read_bytes())
+    content[-1] ^= 1
+    job.output.write_bytes(content)
+    import hashlib
+
+    record = json.loads(job.record.read_text())
+    record["outputs"][job.output.name] = hashlib.sha256(content).hexdigest()
+    job.record.write_text(json.dumps(record))
+    status, told = gather(workshop, place)
+    assert status == 2
+    assert f"frozen.json: was made from another {job.output} than lies there now" in told
+
+
+@pytest.mark.parametrize(
+    "name, before, after",
+    [
+        ("evaluations/ikem-3/frozen.json", '"top1": ', '"top1": 1'),
+        ("evaluations/ikem-3/finetune-draw0.json", '"top5": ', '"top5": 1'),
+    ],
+)
+def test_an_edited_result_is_refused(workshop: Workshop, place: Path, name: str, before: str, after: str) -> None:
+    plan_at(place)
+    path = place / "results" / "tiny" / "xsub" / "seed0" / name
+    times = path.stat()
+    edit(path, before, after)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    status, told = gather(workshop, place)
+    assert status == 2
+    assert f"{path}: has changed since it was made" in told
+
+
+def test_results_without_a_record_are_refused(workshop: Workshop, place: Path) -> None:
+    plan = plan_at(place)
+    one, other = job_of(plan, "frozen", method="student"), job_of(plan, "frozen", method="ikem-3")
+    one.record.unlink()
+    other.record.write_text("{")
+    status, told = gather(workshop, place)
+    assert status == 2
+    assert f"{one.output}: has no run.json beside it" in told
+    assert f"{other.output}: has a run.json that cannot be read" in told
+
+
+def test_a_missing_result_is_refused_or_an_empty_cell(workshop: Workshop, place: Path) -> None:
+    plan = plan_at(place)
+    job_of(plan, "frozen", method="student").output.unlink()
+    status, told = gather(workshop, place)
+    assert status == 2
+    assert "evaluations/student/frozen.json: is missing" in told
+    assert gather(workshop, place, "--partial")[0] == 0
+    table = (place / "results" / "tables" / "results.csv").read_text()
+    assert "not run yet" in next(line for line in table.splitlines() if ",student," in line)
+
+
+def test_what_was_only_built_on_may_be_gone(workshop: Workshop, place: Path) -> None:
+    """States and arrays can be deleted to make room; the tables stand on their own."""
+    plan_at(place)
+    for path in [*place.rglob("modalities/*.npy"), *place.rglob("state.safetensors")]:
+        path.unlink()
+    shutil.rmtree(place / "results" / "tiny" / "decoded")
+    status, told = gather(workshop, place)
+    assert status == 0, told
+
+
+def test_snakemake_that_has_forgotten_everything(workshop: Workshop, place: Path) -> None:
+    """`.snakemake` gone and the config changed: no wrong table, a refusal that names the files."""
+    shutil.copytree(ROOT / "rules", place / "rules")
+    shutil.copy(ROOT / "Snakefile", place)
+    changed = write_config(place, LONGER, {"methods": {"student": {"top_k": 3}}})
+    table = place / "results" / "tables" / "results.csv"
+    before = table.read_bytes()
+    ran = subprocess.run(
+        ["snakemake", "--cores", "1", "--configfile", str(changed)],
+        cwd=place,
+        env=snakemake_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    told = ran.stdout + ran.stderr
+    assert ran.returncode != 0
+    assert "evaluations/student/frozen.json: was made under other settings (upstream: embeddings)" in told
+    assert "student/student/state.safetensors: was made under other settings (top_k)" in told
+    assert not table.exists() or table.read_bytes() == before
+
+
+def test_status_shows_every_state(workshop: Workshop, place: Path) -> None:
+    config = write_config(place, LONGER)
+    plan = plan_of(load_config(config))
+    assert {state_of(job).word for job in plan.all_jobs()} == {"done"}
+    running, killed = job_of(plan, "skeletonclr"), job_of(plan, "student")
+    failed, stale = job_of(plan, "supervised"), job_of(plan, "frozen", method="ikem-3")
+    missing, left = job_of(plan, "embed", method="student"), job_of(plan, "tuned")
+    for job in (running, killed, failed, missing, left):
+        job.output.unlink()
+        job.log.unlink(missing_ok=True)
+    stale.output.write_text("{}")
+
+    def start(job: Job, **settings: object):
+        inputs = {name: part.output for name, part in job.inputs.items()}
+        return workshop.start_with(job.settings | settings, inputs, job.output, log=job.log)
+
+    process = start(killed)
+    assert until(lambda: list(killed.output.parent.glob(".*checkpoint")))
+    process.send(signal.SIGKILL)
+    process.wait()
+    assert start(failed, schedule=failed.settings["schedule"] | {"learning_rate": 1e30}).wait() == 2
+    process = start(left)
+    assert until(lambda: left.log.exists() and "epoch 2/" in left.log.read_text())
+    process.send(signal.SIGTERM)
+    assert process.wait() == 75
+    process = start(running)
+    assert until(lambda: running.log.exists() and "left" in running.log.read_text())
+    process.send(signal.SIGSTOP)
+    shown = workshop.warm.start("status", str(config), COLUMNS="240")
+    assert shown.wait() == 0
+    process.send(signal.SIGCONT)
+    assert process.wait() == 0
+    lines = [[cell.strip() for cell in line.split("│")[1:4]] for line in shown.told.splitlines() if "│" in line]
+    told = {job: (word, remark) for word, job, remark in lines}
+    assert told[missing.title] == ("missing", "")
+    assert told[stale.title] == ("stale", "has changed since it was made")
+    word, remark = told[running.title]
+    assert word == "running"
+    assert remark.startswith("epoch ")
+    assert remark.endswith(" left")
+    word, remark = told[killed.title]
+    assert word == "failed"
+    assert "ended without a word after epoch" in remark
+    assert "goes on from its checkpoint" in remark
+    word, remark = told[failed.title]
+    assert word == "failed"
+    assert "the loss of joint is" in remark or "parameters" in remark
+    word, remark = told[left.title]
+    assert word == "missing"
+    assert "as asked; goes on from its checkpoint" in remark
+    assert told[job_of(plan, "prepare").title][0] == "done"
+    assert "1 running, 1 stale, 2 failed, 2 missing" in shown.told
+
+
+def test_status_of_a_folder_that_is_not_there(tmp_path: Path, workshop: Workshop) -> None:
+    config = write_config(tmp_path, LONGER)
+    shown = workshop.warm.start("status", str(config), COLUMNS="200")
+    assert shown.wait() == 0
+    assert "missing" in shown.told
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_config_says_what_its_plan_says(tmp_path: Path) -> None:
+    """Whatever the spelling of a number, settings have one digest: written and read again, the plan is the same."""
+    for path in [*(ROOT / "config").glob("*.yaml"), ROOT / "tests" / "configs" / "tiny.yaml"]:
+        config = load_config(path)
+        again = tmp_path / "again.yaml"
+        again.write_text(yaml.safe_dump(json.loads(config.model_dump_json())))
+        assert Plan(config).digest == Plan(load_config(again)).digest, path
