@@ -91,12 +91,10 @@ def states_of(*kinds):
     return [str(job.output) for job in PLAN.all_jobs() if job.name.kind in kinds]
 
 
-def quoted(text):
-    """Text from the config as one word of a shell command."""
-    return shlex.quote(text).replace("{", "{{").replace("}", "}}")
-
-
 RUN = "python -m ikem job --settings {params.settings:q} {params.files:q} --log {log:q}"
+# Snakemake tracks the text of a command: what shapes no result is filled in by Snakemake, so that changing it runs nothing again.
 ON_DEVICE = (
-    f"{RUN} --device {COMPUTE.device} --checkpoint-minutes {COMPUTE.checkpoint_minutes}"
+    RUN + " --device {COMPUTE.device} --checkpoint-minutes {COMPUTE.checkpoint_minutes}"
 )
+FROM_DATA = RUN + " --data {PLAN.config.data:q}"
+IN_PROCESSES = RUN + " --processes {COMPUTE.processes}"

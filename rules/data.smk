@@ -74,7 +74,7 @@ rule acquire_archive:
         settings=settings_of("acquire"),
         files=arguments_of("acquire"),
     shell:
-        f"{RUN} --data {quoted(PLAN.config.data)}"
+        FROM_DATA
 
 
 rule decode:
@@ -98,7 +98,7 @@ rule decode:
         settings=settings_of("decode"),
         files=arguments_of("decode"),
     shell:
-        f"{RUN} --processes {COMPUTE.processes}"
+        IN_PROCESSES
 
 
 rule prepare:

@@ -22,7 +22,7 @@ rule gather:
         digest=PLAN.digest,
         tables=results("tables"),
     shell:
-        "python -m ikem gather {input.plan:q} {params.tables:q} --log {log:q}"
+        "python -m ikem gather {input.plan:q} {params.tables:q} --digest {params.digest} --log {log:q}"
 
 
 rule tables_so_far:

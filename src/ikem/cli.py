@@ -72,6 +72,7 @@ def gather(
     partial: Annotated[
         bool, typer.Option(help="Leave cells empty whose result is missing, instead of stopping.")
     ] = False,
+    digest: Annotated[str | None, typer.Option(help="Digest that the plan must have.")] = None,
     log: Annotated[Path | None, typer.Option(help="File for the log, beside standard error.")] = None,
 ) -> None:
     """Gather all results into results.csv, tables, figures and a report; refuse results of other settings."""
@@ -79,7 +80,7 @@ def gather(
     from ikem.logs import logging_to
 
     with logging_to(log):
-        gather_results(plan, folder, partial)
+        gather_results(plan, folder, partial, digest)
 
 
 @app.command()

@@ -20,18 +20,22 @@ from ikem.report.results import Missing, Row, read_rows, write_results
 from ikem.report.tables import print_main_table, write_tables
 
 
-def gather_results(plan_path: Path, folder: Path, partial: bool = False) -> None:
+def gather_results(plan_path: Path, folder: Path, partial: bool = False, digest: str | None = None) -> None:
     """Write results.csv, tables, figures and the report.
 
     Args:
         plan_path: plan.json.
         folder: where they go.
         partial: leave the cells of missing results empty, with the reason.
+        digest: the digest that the plan must have; None: any.
 
     Raises:
         InputError: a result is missing (unless `partial`), or was made under other settings, or has changed since.
     """
     plan = read_plan(plan_path)
+    if digest is not None and plan.digest != digest:
+        what = "is the plan of another config, which another run has written meanwhile"
+        raise InputError(what, where=str(plan_path), mend="Run snakemake again")
     asked = plan.evaluation_jobs()
     faults = {job.output: fault for job in asked if (fault := fault_of(job))}
     # What was only built on may be gone, but not be another's: curves and the report show it, too.

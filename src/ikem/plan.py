@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from ikem.settings import (
     Student,
     Supervised,
 )
+from ikem.skeleton import load_skeleton
 
 Keys = dict[str, str]
 Description = tuple[dict[str, Any], dict[str, "JobName"]]
@@ -64,6 +65,12 @@ def _dataset(config: Config, keys: Keys) -> Dataset:
     return config.datasets[keys["dataset"]]
 
 
+def _skeleton(config: Config, keys: Keys) -> dict[str, Any]:
+    """The skeleton by name, and a digest of what its definition says: a file of one's own may change under its name."""
+    name = _dataset(config, keys).skeleton
+    return {"skeleton": name, "skeleton_digest": digest_of(asdict(load_skeleton(name)))}
+
+
 def _make(config: Config, keys: Keys) -> Description:
     dataset = _dataset(config, keys)
     assert dataset.synthetic is not None
@@ -80,17 +87,17 @@ def _acquire(config: Config, keys: Keys) -> Description:
 
 def _decode(config: Config, keys: Keys) -> Description:
     dataset = _dataset(config, keys)
-    settings = dataset.model_dump(include={"format", "skeleton", "missing_list", "decode"})
+    settings = dataset.model_dump(include={"format", "missing_list", "decode"}) | _skeleton(config, keys)
     return settings, {role: _name("acquire", keys, role=role) for role in roles(dataset)}
 
 
 def _prepare(config: Config, keys: Keys) -> Description:
-    settings = _dataset(config, keys).model_dump(include={"skeleton", "prepare"})
+    settings = _dataset(config, keys).model_dump(include={"prepare"}) | _skeleton(config, keys)
     return settings, {"decoded": _name("decode", keys)}
 
 
 def _modality(config: Config, keys: Keys) -> Description:
-    settings = {"modality": keys["modality"], "skeleton": _dataset(config, keys).skeleton}
+    settings = {"modality": keys["modality"], **_skeleton(config, keys)}
     return settings, {"prepared": _name("prepare", _only(keys, "dataset"))}
 
 
@@ -109,7 +116,7 @@ def _training(config: Config, keys: Keys, recipe: Recipe, **more: Any) -> Descri
     """What every training job has in common."""
     settings = {
         "seed": int(keys["seed"]),
-        "skeleton": _dataset(config, keys).skeleton,
+        **_skeleton(config, keys),
         "encoder": recipe.encoder.model_dump(),
         "drop_last": recipe.drop_last,
         "precision": recipe.precision,
@@ -204,13 +211,13 @@ def _supervised(config: Config, keys: Keys) -> Description:
 def _random(config: Config, keys: Keys) -> Description:
     method = config.methods[keys["method"]]
     assert isinstance(method, Random)
-    settings, _ = _training(
-        config,
-        keys,
-        config.recipes[method.recipe],
-        modalities=list(method.modalities),
-        initialisation=method.initialisation,
-    )
+    settings = {
+        "seed": int(keys["seed"]),
+        **_skeleton(config, keys),
+        "encoder": config.recipes[method.recipe].encoder.model_dump(),
+        "modalities": list(method.modalities),
+        "initialisation": method.initialisation,
+    }
     return settings, {}
 
 
@@ -233,7 +240,7 @@ def _encoders(config: Config, keys: Keys) -> Description:
     dataset = _only(keys, "dataset")
     settings = {
         "modalities": list(method.modalities),
-        "skeleton": _dataset(config, keys).skeleton,
+        **_skeleton(config, keys),
         "encoder": recipe.encoder.model_dump(),
         "precision": recipe.precision,
         "threads": config.compute.threads,

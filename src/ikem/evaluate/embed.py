@@ -46,15 +46,12 @@ def load_encoder(state: Path, modality: str, settings: Encoder, skeleton: str) -
 
 
 @torch.inference_mode()
-def embed_clips(
-    encoder: STGCN, array: NDArray[np.float32], rows: NDArray[np.int64] | None, device: torch.device, precision: str
-) -> Tensor:
-    """Embed the clips `rows` (None: all) of a modality array (N, 3, T, V, M): (n, hidden_dim) float32 on the CPU."""
+def embed_clips(encoder: STGCN, array: NDArray[np.float32], device: torch.device, precision: str) -> Tensor:
+    """Embed the clips of a modality array (N, 3, T, V, M): (N, hidden_dim) float32 on the CPU."""
     encoder.to(device).eval()
-    rows = np.arange(len(array)) if rows is None else rows
     parts = []
-    for start in range(0, len(rows), _BATCH):
-        clips = np.ascontiguousarray(array[rows[start : start + _BATCH]].transpose(0, 4, 1, 2, 3))
+    for start in range(0, len(array), _BATCH):
+        clips = np.ascontiguousarray(array[start : start + _BATCH].transpose(0, 4, 1, 2, 3))
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             parts.append(encoder(torch.from_numpy(clips).to(device)).float().cpu())
     return torch.cat(parts)
@@ -86,7 +83,7 @@ def embed(
         for modality in settings["modalities"]:
             encoder = load_encoder(states[modality], modality, Encoder(**settings["encoder"]), settings["skeleton"])
             array = open_array(modalities[modality])
-            embedding = embed_clips(encoder, array, None, chosen, settings["precision"])
+            embedding = embed_clips(encoder, array, chosen, settings["precision"])
             if split is not None:
                 embedding = standardise(embedding, np.asarray(read_split(split)["train"], np.int64))
             embeddings[modality] = embedding

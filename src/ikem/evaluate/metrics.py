@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ikem.errors import InputError
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -25,7 +27,13 @@ class Figures:
 
 
 def figures(scores: NDArray[np.floating], labels: NDArray[np.int64]) -> Figures:
-    """Judge scores (n, K) against labels (n,); of equal scores the class of lower number comes first."""
+    """Judge scores (n, K) against labels (n,); of equal scores the class of lower number comes first.
+
+    Raises:
+        InputError: a score is not a finite number.
+    """
+    if not np.isfinite(scores).all():
+        raise InputError("scores are not finite numbers: training has diverged", mend="Lower the learning rate")
     count, classes = scores.shape
     ranked = np.argsort(-scores, axis=1, kind="stable")
     hit = ranked == labels[:, None]

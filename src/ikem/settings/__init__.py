@@ -5,7 +5,7 @@ from ikem.settings.config import Block, Compute, Config, Resources
 from ikem.settings.data import Archive, Counts, Dataset, Decode, Prepare, Protocol
 from ikem.settings.evaluations import Evaluation, Finetune, Knn, Linear, Semi
 from ikem.settings.methods import IKEM, CrosSCLR, Method, Random, SkeletonCLR, Student, Supervised
-from ikem.settings.training import Contrast, Encoder, Recipe, Schedule
+from ikem.settings.training import Contrast, Encoder, Recipe, Relation, Schedule
 
 __all__ = [
     "IKEM",
@@ -30,6 +30,7 @@ __all__ = [
     "Protocol",
     "Random",
     "Recipe",
+    "Relation",
     "Resources",
     "Schedule",
     "Semi",

@@ -13,7 +13,6 @@ from ikem.settings.evaluations import Evaluation
 from ikem.settings.methods import Method, Student
 from ikem.settings.training import Recipe
 
-
 Seed = Annotated[int, Field(ge=0, strict=False)]
 """From a command line (`--config seeds=[0,1]`) numbers come as text."""
 
@@ -66,7 +65,7 @@ class Config(Settings):
 
     data: str = "data"
     """Folder of the raw files."""
-    results: str = "results"
+    results: str = Field("results", pattern=r"^[^{}]+$")
     """Folder of all that is generated."""
     seeds: tuple[Seed, ...] = Field((0,), min_length=1, strict=False)
     """Seeds of the runs."""
@@ -82,6 +81,11 @@ class Config(Settings):
     def _references(self) -> Config:
         for name, method in self.methods.items():
             _require(f"methods.{name}.recipe", method.recipe, self.recipes)
+            queue = method.contrast if isinstance(method, Student) else self.recipes[method.recipe].contrast
+            if getattr(method, "top_k", 1) > queue.queue_size:
+                raise ValueError(
+                    f"methods.{name}.top_k: more than the queue holds; allowed are 1 to {queue.queue_size}"
+                )
             if isinstance(method, Student):
                 teachers = [
                     key for key, other in self.methods.items() if other.kind in ("skeletonclr", "crossclr", "ikem")

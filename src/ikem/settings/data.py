@@ -98,6 +98,8 @@ class Dataset(Settings):
 
     @model_validator(mode="after")
     def _raw_files(self) -> Dataset:
+        if self.synthetic is not None and self.format not in ("ntu", "pkummd"):
+            raise ValueError(f"format {self.format!r} cannot be made: synthetic is for ntu and pkummd")
         if bool(self.archives) == (self.synthetic is not None):
             raise ValueError("archives or synthetic must be given, and not both")
         return self

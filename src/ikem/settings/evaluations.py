@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ikem.settings.base import Settings
-from ikem.settings.training import Schedule
+from ikem.settings.training import LabelSchedule, LinearSchedule
 
 
 class Linear(Settings):
     """A linear classifier on frozen embeddings, each modality alone and all on their mean logits."""
 
     kind: Literal["linear"]
-    schedule: Schedule = Schedule(epochs=100, decay_after=80, learning_rate=3.0, weight_decay=0.0)
+    schedule: LinearSchedule = LinearSchedule()
 
 
 class Knn(Settings):
@@ -26,7 +26,7 @@ class Knn(Settings):
 
 
 class _Tuned(Settings):
-    schedule: Schedule = Schedule(epochs=100, decay_after=80, learning_rate=0.1)
+    schedule: LabelSchedule = LabelSchedule()
     augment: bool = True
     """Crop and shear the training clips."""
 
@@ -41,9 +41,9 @@ class Semi(_Tuned):
     """Encoder and classifier trained on a part of the training labels."""
 
     kind: Literal["semi"]
-    fraction: float = Field(gt=0, lt=1)
+    fraction: float = Field(ge=0.0001, lt=1)
     """Share of the training labels."""
-    draws: tuple[int, ...] = Field((0,), min_length=1, strict=False)
+    draws: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1, strict=False)
     """Numbers of the draws; each is a file of clip names."""
     sampling: Literal["per-class", "uniform"] = "per-class"
     """round(fraction x clips) of each class, at least one; or the whole number drawn uniformly."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ikem.settings.base import ModalityName, Name, Settings
-from ikem.settings.training import Contrast, Schedule
+from ikem.settings.training import DistillationSchedule, LabelSchedule, Relation
 
 
 class _Method(Settings):
@@ -78,8 +78,8 @@ class Student(_Method):
     """Method whose encoders teach: an exchanging method or skeletonclr."""
     top_k: int = Field(1, ge=1)
     """Positives mined for each clip by each teacher modality."""
-    contrast: Contrast = Contrast()
-    schedule: Schedule = Schedule(epochs=150, decay_after=125, learning_rate=0.1)
+    contrast: Relation = Relation()
+    schedule: DistillationSchedule = DistillationSchedule()
     mining_queue: Literal["corrected", "published"] = "corrected"
     """Queue that angular velocity mines in: its own, or the bone queue as in the published code."""
     teacher_mode: Literal["evaluation", "published"] = "evaluation"
@@ -101,7 +101,7 @@ class Supervised(_Method):
     """The encoder trained with all labels: the ceiling."""
 
     kind: Literal["supervised"]
-    schedule: Schedule = Schedule(epochs=100, decay_after=80, learning_rate=0.1)
+    schedule: LabelSchedule = LabelSchedule()
 
 
 Method = Annotated[SkeletonCLR | CrosSCLR | IKEM | Student | Random | Supervised, Field(discriminator="kind")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -25,6 +25,50 @@ class Schedule(Settings):
     weight_decay: float = Field(1e-4, ge=0)
     """L2 penalty."""
 
+    @model_validator(mode="after")
+    def _decays_before_the_end(self) -> Self:
+        if self.decay_after is not None and self.decay_after >= self.epochs:
+            raise ValueError(f"decay_after ({self.decay_after}) must be less than epochs ({self.epochs}), or null")
+        return self
+
+
+class PretrainingSchedule(Schedule):
+    """The published schedule of pretraining, both stages together."""
+
+    epochs: int = Field(300, ge=1)
+    """Passes over the training clips."""
+    decay_after: int | None = Field(250, ge=1)
+    """The learning rate is a tenth from the epoch after this one; null: never."""
+    learning_rate: float = Field(0.1, gt=0)
+    """Learning rate of the first epochs."""
+
+
+class DistillationSchedule(PretrainingSchedule):
+    """The published schedule of distillation."""
+
+    epochs: int = Field(150, ge=1)
+    """Passes over the training clips."""
+    decay_after: int | None = Field(125, ge=1)
+    """The learning rate is a tenth from the epoch after this one; null: never."""
+
+
+class LabelSchedule(PretrainingSchedule):
+    """The schedule of training encoder and classifier with labels."""
+
+    epochs: int = Field(100, ge=1)
+    """Passes over the training clips."""
+    decay_after: int | None = Field(80, ge=1)
+    """The learning rate is a tenth from the epoch after this one; null: never."""
+
+
+class LinearSchedule(LabelSchedule):
+    """The published schedule of linear evaluation."""
+
+    learning_rate: float = Field(3.0, gt=0)
+    """Learning rate of the first epochs."""
+    weight_decay: float = Field(0.0, ge=0)
+    """L2 penalty."""
+
 
 class Encoder(Settings):
     """The ST-GCN and its projection head."""
@@ -43,15 +87,20 @@ class Encoder(Settings):
     """Distances from the centre joint: known up to one hop as in the published code, or true ones."""
 
 
-class Contrast(Settings):
-    """Momentum contrast."""
+class Relation(Settings):
+    """Contrast with a queue."""
 
     queue_size: int = Field(32768, ge=1)
-    """Keys kept as negatives."""
-    key_momentum: float = Field(0.999, ge=0, le=1)
-    """Share of the key encoder that stays in a step."""
+    """Features kept as negatives."""
     temperature: float = Field(0.07, ge=0.025, le=10)
     """Temperature of the softmax."""
+
+
+class Contrast(Relation):
+    """Momentum contrast."""
+
+    key_momentum: float = Field(0.999, ge=0, le=1)
+    """Share of the key encoder that stays in a step."""
 
 
 class Recipe(Settings):
@@ -59,7 +108,7 @@ class Recipe(Settings):
 
     encoder: Encoder = Encoder()
     contrast: Contrast = Contrast()
-    schedule: Schedule = Schedule(epochs=300, decay_after=250, learning_rate=0.1)
+    schedule: PretrainingSchedule = PretrainingSchedule()
     exchange_after: int = Field(150, ge=1)
     """Stage 1 ends after this epoch; SkeletonCLR runs on, the exchanging methods begin."""
     drop_last: bool = True

@@ -13,7 +13,7 @@ from ikem.device import one_device
 from ikem.errors import InputError
 from ikem.job import Job
 from ikem.modalities import generate_all
-from ikem.settings import Contrast, Encoder
+from ikem.settings import Encoder, Relation
 from ikem.skeleton import load_skeleton
 from ikem.train.checkpoint import load_tensors
 from ikem.train.clips import Batch, Clips, Views, training_clips
@@ -29,7 +29,7 @@ class DistillationTrainer:
         """Set up from the settings of a `student` job; the teacher's parameters are loaded later."""
         self.settings, self.clips, self.device = settings, clips, device
         self.skeleton = load_skeleton(settings["skeleton"])
-        contrast, schedule = Contrast(**settings["contrast"]), settings["schedule"]
+        contrast, schedule = Relation(**settings["contrast"]), settings["schedule"]
         self.model = RelationalDistillation(
             settings["teacher_modalities"],
             settings["modalities"],
