@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 """Names become folder names and words of a command line: letters, digits, '_', '.', '-'."""
 
+Folder = Annotated[str, StringConstraints(pattern=r"^[^{}*?\x00-\x1f]+$")]
+"""A folder; braces, '*' and '?' would be read as patterns by the workflow."""
+
 ModalityName = Literal["joint", "motion", "bone", "acceleration", "rotation_axis", "angular_velocity"]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ikem.settings.base import Name, Settings
+from ikem.settings.base import Folder, Name, Settings
 from ikem.settings.data import Dataset
 from ikem.settings.evaluations import Evaluation
 from ikem.settings.methods import Method, Student
@@ -63,9 +63,9 @@ class Compute(Settings):
 class Config(Settings):
     """A whole benchmark."""
 
-    data: str = "data"
+    data: Folder = "data"
     """Folder of the raw files."""
-    results: str = Field("results", pattern=r"^[^{}]+$")
+    results: Folder = "results"
     """Folder of all that is generated."""
     seeds: tuple[Seed, ...] = Field((0,), min_length=1, strict=False)
     """Seeds of the runs."""

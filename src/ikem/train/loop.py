@@ -126,7 +126,7 @@ def train(
                     saved = time.monotonic()
                     job.leave_if_asked()
             means = {name: value.item() / len(cut) for name, value in sums.items()}
-            require_finite(means, trainer, epoch)
+            _require_finite(means, training_tensors(trainer), epoch)
             progress["history"].append({"epoch": epoch + 1, "learning_rate": rate, **means})
             progress |= {"epoch": epoch + 1, "step": 0, "sums": {}}
             _tell(epoch, last_epoch, means, rate, time.monotonic() - began, len(cut) / max(1, len(cut) - first))
@@ -156,13 +156,14 @@ def learning_rate(schedule: Mapping[str, Any], epoch: int) -> float:
 
 
 def _save(job: Job, checkpoint: Path, trainer: Trainer, progress: dict[str, Any]) -> None:
-    require_finite(progress["sums"], trainer, progress["epoch"])
+    tensors = training_tensors(trainer)
+    _require_finite(progress["sums"], tensors, progress["epoch"])
     # As lists: JSON here is sorted by key, and the columns of metrics.csv must keep their order.
     ordered = progress | {
         "sums": list(progress["sums"].items()),
         "history": [list(row.items()) for row in progress["history"]],
     }
-    save_tensors(checkpoint, training_tensors(trainer), {"digest": job.checkpoint_digest, "progress": ordered})
+    save_tensors(checkpoint, tensors, {"digest": job.checkpoint_digest, "progress": ordered})
     logger.info("checkpoint written (epoch %d, step %d)", progress["epoch"], progress["step"])
 
 
@@ -185,15 +186,15 @@ def _resume(job: Job, checkpoint: Path, trainer: Trainer) -> dict[str, Any] | No
     return progress
 
 
-def require_finite(losses: Mapping[str, float], trainer: Trainer, epoch: int) -> None:
-    """Raise InputError if a loss or a parameter is no finite number any more: nothing is saved then."""
+def _require_finite(losses: Mapping[str, float], tensors: Mapping[str, Tensor], epoch: int) -> None:
+    """Raise InputError if a loss, or a tensor to be saved, is no finite number any more."""
     mend = "Lower the learning rate, or look at the data; the last checkpoint has not been touched"
     for name, value in losses.items():
         if not math.isfinite(value):
             raise InputError(f"the loss of {name} is {value} in epoch {epoch + 1}", mend=mend)
-    for name, parameter in trainer.model.named_parameters():
-        if not bool(parameter.isfinite().all()):
-            raise InputError(f"the parameters of {name} are no finite numbers in epoch {epoch + 1}", mend=mend)
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise InputError(f"{name} has numbers that are not finite in epoch {epoch + 1}", mend=mend)
 
 
 def _tell(epoch: int, last: int, losses: Mapping[str, float], rate: float, seconds: float, share: float) -> None:
