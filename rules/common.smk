@@ -6,7 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 from ikem.config import build_config
 from ikem.errors import InputError
-from ikem.plan import MADE
+from ikem.kinds import MADE
 from ikem.plan_file import plan_of
 
 try:

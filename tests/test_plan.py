@@ -10,7 +10,8 @@ import pytest
 
 from ikem.config import build_config, load_config
 from ikem.jobs import JOBS
-from ikem.plan import KINDS, Job, Plan
+from ikem.kinds import KINDS
+from ikem.plan import Job, Plan
 from ikem.plan_file import read_plan, write_plan
 from test_config import changed, tiny
 

@@ -40,7 +40,7 @@ def run_job(
 
 
 def _make_ntu(job: Job, inputs: Inputs, options: Options) -> list[Path]:
-    from ikem.plan import MADE
+    from ikem.kinds import MADE
     from ikem.synthetic.ntu import write_ntu
     from ikem.synthetic.settings import SyntheticSettings
 
@@ -50,7 +50,7 @@ def _make_ntu(job: Job, inputs: Inputs, options: Options) -> list[Path]:
 
 
 def _make_pkummd(job: Job, inputs: Inputs, options: Options) -> list[Path]:
-    from ikem.plan import MADE
+    from ikem.kinds import MADE
     from ikem.synthetic.pkummd import write_pkummd
     from ikem.synthetic.settings import SyntheticSettings
 
@@ -174,4 +174,4 @@ JOBS: dict[str, Callable[[Job, Inputs, Options], list[Path]]] = {
     "frozen": _frozen,
     "tuned": _tuned,
 }
-"""For each kind of `ikem.plan.KINDS` the function that does the work; it returns what it wrote beside the output."""
+"""For each kind of `ikem.kinds.KINDS` the function that does the work; it returns what it wrote beside the output."""

@@ -83,10 +83,11 @@ class _MinedLosses(torch.autograd.Function):
             positive = (queries * keys).sum(dim=-1)
             choice = mined(similar, top_k)
             alone, both = pair_sums(similar, count, pairs, temperature)
-            total = (alone + exponential(positive, temperature)).unsqueeze(1).repeat(1, count, 1)
-            for pair, (a, b) in enumerate(pairs):
-                total[a, b] += both[pair]
-                total[b, a] += both[pair]
+            # In the order of `pairs`; made on the device, so that nothing waits for a copy.
+            first, second = torch.triu_indices(count, count, 1, device=queries.device)
+            product = both.new_zeros(count, count, both.shape[1])
+            product[first, second] = product[second, first] = both
+            total = (alone + exponential(positive, temperature)).unsqueeze(1) + product
             positives = 1 + 2 * choice.shape[-1]
             # [a, b, sample, rank]: what a and b themselves say of the entries that b chose.
             own = torch.stack([part.expand_as(similar).gather(2, choice) for part in similar])
@@ -108,25 +109,17 @@ class _MinedLosses(torch.autograd.Function):
             each = gradient.masked_fill(torch.eye(count, dtype=torch.bool, device=gradient.device), 0) / batch
             share = each.unsqueeze(-1) / total
             alone = share.sum(dim=1)
-            first, second = (list(column) for column in zip(*ctx.pairs, strict=True))
+            first, second = torch.triu_indices(count, count, 1, device=gradient.device)
             both = share[first, second] + share[second, first]
             slopes = pair_slopes(similar, ctx.pairs, temperature, alone, both)
             pull = torch.stack([times_transposed(*parts) for parts in zip(slopes, queues, strict=True)])
-            # The mined entries, one column of the queue each.
+            # The mined entries, one column of the queue each: [a, d, b, sample, rank].
+            columns = queues.index_select(2, choice.reshape(-1)).view(count, -1, *choice.shape)
             positives = 1 + 2 * choice.shape[-1]
             weight = (each / positives).view(count, count, 1, 1)
-            for b in range(count):
-                own_weight = (weight[:, b] * own[:, b]).sum(dim=0)
-                pull[b] -= _pick(queues[b], choice[b], own_weight)
-                for a in range(count):
-                    if a != b:
-                        pull[a] -= _pick(queues[a], choice[b], weight[a, b] * (1 + theirs[b]))
+            pulled = weight * (1 + theirs)
+            pulled.diagonal(dim1=0, dim2=1).copy_((weight * own).sum(dim=0).permute(1, 2, 0))
+            pull -= torch.einsum("adbnk,abnk->and", columns, pulled)
             key_weight = exponential(positive, temperature) * alone - each.sum(dim=1, keepdim=True) / positives
             pull += key_weight.unsqueeze(-1) * keys
         return pull.mul_(1.0 / temperature), None, None, None, None
-
-
-def _pick(queue: Tensor, choice: Tensor, weight: Tensor) -> Tensor:
-    """Sum over ranks of `weight` (B, k) times the columns `choice` (B, k) of `queue` (D, K): (B, D)."""
-    columns = queue.index_select(1, choice.reshape(-1)).view(-1, *choice.shape)
-    return (columns * weight).sum(dim=-1).t()

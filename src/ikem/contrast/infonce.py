@@ -57,11 +57,12 @@ class _InfoNCE(torch.autograd.Function):
             needed = ctx.needs_input_grad[0]
             pull = (weight.view(sets, batch, 1) * key).view(sets * batch, dim) if needed else None
             for piece in chunks(queue.shape[1], len(rows), queue.device):
-                columns = queue[:, piece]
-                length = columns.square().sum(dim=0).sqrt_().clamp_min_(_TINY) if normalise else None
-                mass = masses(times(rows, queue, piece), length, temperature, total)
+                squares = queue.new_empty(piece.stop - piece.start) if normalise else None
+                product = times(rows, queue, piece, squares)
+                length = None if squares is None else squares.sqrt_().clamp_min_(_TINY)
+                mass = masses(product, length, temperature, total)
                 if pull is not None:
-                    pull += times_transposed(mass, columns)
+                    pull += times_transposed(mass, queue[:, piece])
             loss = (total.log() - positive / temperature).view(sets, batch).mean(dim=1) + 1.0 / temperature
             if pull is not None:
                 pull = (pull / total.unsqueeze(1)).view(sets, batch, dim) - key

@@ -26,6 +26,8 @@ LOWEST_TEMPERATURE = 0.025
 _CPU_VALUES = 1 << 17
 _GPU_VALUES = 1 << 26
 _LEAST_COLUMNS = 512
+_LEAST_ROWS = 64
+_NONE = np.empty(0, np.float32)
 
 # oneDNN's product uses all of the vector unit where the default library may use half of it.
 _LINEAR = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None  # type: ignore[no-untyped-call]
@@ -59,27 +61,42 @@ def no_autocast(device: torch.device) -> torch.autocast:
 def similarities(queries: Tensor, queues: Tensor) -> Tensor:
     """queries (A, B, D) times queues (A, D, K): (A, B, K)."""
     result = queries.new_empty(*queries.shape[:2], queues.shape[2])
+    if _turning_pays(queries, queues):
+        for query, queue, target in zip(queries, queues, result, strict=True):
+            for piece in chunks(queues.shape[2], queries.shape[1], queries.device):
+                target[:, piece] = times(query, queue, piece)
+        return result
     for piece in chunks(queues.shape[2], queries.shape[0] * queries.shape[1], queries.device):
         result[..., piece] = torch.bmm(queries, queues[..., piece])
     return result
 
 
-def times(left: Tensor, queue: Tensor, piece: slice) -> Tensor:
-    """left (R, D) times the columns `piece` of queue (D, K): (R, columns)."""
-    # With few rows, turning the columns would cost more than it gains.
-    if _LINEAR is None or not compiled(left) or len(left) < 64 or not queue.is_contiguous():
+def times(left: Tensor, queue: Tensor, piece: slice, squares: Tensor | None = None) -> Tensor:
+    """left (R, D) times the columns `piece` of queue (D, K): (R, columns).
+
+    The sum of squares of each of these columns is written to `squares` (columns,), if given.
+    """
+    if not _turning_pays(left, queue):
+        if squares is not None:
+            torch.sum(queue[:, piece].square(), dim=0, out=squares)
         return left @ queue[:, piece]
     turned = torch.empty(piece.stop - piece.start, len(queue))
     source, target, first = queue.numpy(), turned.numpy(), piece.start
-    over_rows(lambda start, stop: kernels_cpu.transpose(source, first, target, start, stop), len(turned))
+    sums = _NONE if squares is None else squares.numpy()
+    over_rows(lambda start, stop: kernels_cpu.transpose(source, first, target, sums, start, stop), len(turned))
     return times_transposed(left, turned)
+
+
+def _turning_pays(left: Tensor, queue: Tensor) -> bool:
+    """Whether columns of `queue` are turned for oneDNN's product; with few rows that would cost more than it gains."""
+    return _LINEAR is not None and compiled(left, queue) and left.shape[-2] >= _LEAST_ROWS and queue.is_contiguous()
 
 
 def times_transposed(left: Tensor, right: Tensor) -> Tensor:
     """left (R, K) times the transpose of right (C, K): (R, C)."""
-    if _LINEAR is None or not compiled(left):
+    if _LINEAR is None or not compiled(left, right):
         return left @ right.t()
-    product: Tensor = _LINEAR(left.contiguous(), right.contiguous().to_mkldnn(), None, "none", [], "")
+    product: Tensor = _LINEAR(left.contiguous(), right.contiguous(), None, "none", [], "")
     return product
 
 

@@ -87,12 +87,27 @@ def pair_slopes(similar, pairs, scale, alone, both, out, start, stop):  # type: 
                         slope[j] += weight * _exp((row[j] * other[j] - _ONE) * scale) * other[j]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def transpose(source, offset, target, start, stop):  # type: ignore[no-untyped-def]
-    """Columns of `source` (D, K) from `offset` on as rows `start` to `stop` of `target` (k, D), block by block."""
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)  # type: ignore[untyped-decorator]
+def transpose(source, offset, target, squares, start, stop):  # type: ignore[no-untyped-def]
+    """Columns of `source` (D, K) from `offset` on as rows `start` to `stop` of `target` (k, D), block by block.
+
+    The sum of squares of each goes to `squares` (k,), if that has entries.
+    """
     depth = source.shape[0]
-    for first in range(start, stop, 64):
-        for top in range(0, depth, 8):
-            for j in range(first, min(first + 64, stop)):
-                for d in range(top, min(top + 8, depth)):
-                    target[j, d] = source[d, offset + j]
+    whole = depth - depth % 16
+    for first in range(start, stop, 128):
+        last = min(first + 128, stop)
+        for top in range(0, whole, 16):
+            for j in range(first, last):
+                row = target[j, top : top + 16]
+                for d in range(16):  # a whole line of the cache, in a loop of known length
+                    row[d] = source[top + d, offset + j]
+        for d in range(whole, depth):
+            for j in range(first, last):
+                target[j, d] = source[d, offset + j]
+        if len(squares):
+            for j in range(first, last):
+                row, total = target[j], np.float32(0)
+                for d in range(depth):
+                    total += row[d] * row[d]
+                squares[j] = total

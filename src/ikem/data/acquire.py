@@ -26,7 +26,7 @@ logger = logging.getLogger("ikem")
 
 def acquire(job: Job, inputs: Mapping[str, Path], data: Path) -> None:
     """Run an `acquire` job: find or get the raw file of one role, and write where it is."""
-    from ikem.plan import MADE
+    from ikem.kinds import MADE
 
     role = job.settings["role"]
     if "made" in inputs:

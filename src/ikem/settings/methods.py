@@ -1,4 +1,4 @@
-"""Methods: a class for each kind; a new kind is a class here and an entry in `ikem.plan` and `ikem.jobs`."""
+"""Methods: a class for each kind; a new kind is a class here and an entry in `ikem.kinds` and `ikem.jobs`."""
 
 from __future__ import annotations
 
