@@ -25,7 +25,7 @@ demo: $(VENV)/ready
 	@python -m ikem show results/tables
 
 test: $(VENV)/ready
-	python -m pytest -m "not slurm"
+	python -m pytest -m "not slurm" --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/ready
 	ruff check .
