@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 CORES ?= all
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo test test-slurm lint bench clean help
+.PHONY: demo test lint bench clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
