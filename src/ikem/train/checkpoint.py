@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ikem.errors import InputError
@@ -27,7 +27,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Any) -> None:
     metadata = {"ikem": canonical_json({"about": about, "content": _content(held, canonical_json(about))})}
     with atomic(path) as temporary:
         try:
-            save_file(held, temporary, metadata)
+            temporary.write_bytes(save(held, metadata))
         except SafetensorError as error:  # how it tells of a full disk, too
             raise OSError(str(error)) from error
 
