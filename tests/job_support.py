@@ -228,4 +228,8 @@ def same(one: Path, other: Path) -> bool:
 def snakemake_environment(**more: str) -> dict[str, str]:
     """The environment of a Snakemake of ours: its jobs find the Python of the tests."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT / "src"), **more}
+    return os.environ | {
+        "PATH": path,
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        **more,
+    }

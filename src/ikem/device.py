@@ -64,8 +64,8 @@ def usable_devices() -> list[str]:
     """Names of the GPUs that this process may use, in CUDA's order."""
     pretended = os.environ.get("IKEM_PRETEND_DEVICES")
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if _scheduler() == "SLURM_JOB_ID" and named is None:
-        return []  # SLURM names the devices that it gives; where it names none, those of the machine are others'
+    if _scheduler() == "SLURM_JOB_ID" and named is None and not os.environ.get("SLURM_GPUS_ON_NODE"):
+        return []  # SLURM tells of the devices that it gives; where it gave none, those of the machine are others'
     count = int(pretended) if pretended else torch.cuda.device_count()
     if named is None:
         return [str(number) for number in range(count)]

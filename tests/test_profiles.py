@@ -1,0 +1,58 @@
+"""The profiles of clusters, as far as a dry run goes."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from job_support import ROOT, snakemake_environment
+
+PLUGINS = {"slurm": "slurm", "kubernetes": "", "lsf": "lsf", "pbs": "cluster_generic"}
+"""The executor plugin of each profile; Kubernetes runs the workflow in one pod, without one."""
+
+
+def test_every_profile_is_tested() -> None:
+    assert set(PLUGINS) == {path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml")}
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_dry_run(tmp_path: Path, name: str) -> None:
+    plugin = f"snakemake_executor_plugin_{PLUGINS[name]}"
+    if PLUGINS[name] and importlib.util.find_spec(plugin) is None:
+        pytest.skip(f"{plugin.replace('_', '-')} is not installed")
+    for folder in ("rules", "profiles", "config"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    shutil.copy(ROOT / "Snakefile", tmp_path)
+    ran = subprocess.run(
+        ["snakemake", "-n", "--profile", f"profiles/{name}", "--configfile", "config/ntu60.yaml"],
+        cwd=tmp_path,
+        env=snakemake_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "pretrain_exchange" in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_jobs_are_tried_again(name: str) -> None:
+    """A job leaves with status 75 when asked to: a profile that did not try again would lose it."""
+    profile = yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text())
+    assert profile["retries"] >= 1
+    assert profile["keep-going"] is True
+    assert profile["rerun-incomplete"] is True
+
+
+def test_the_pod_runs_the_profile() -> None:
+    pod = yaml.safe_load((ROOT / "profiles" / "kubernetes" / "job.yaml").read_text())["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["command"][:3] == ["snakemake", "--profile", "profiles/kubernetes"]
+    profile = yaml.safe_load((ROOT / "profiles" / "kubernetes" / "config.yaml").read_text())
+    assert profile["resources"] == [f"gpu={container['resources']['limits']['nvidia.com/gpu']}"]
+    assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
