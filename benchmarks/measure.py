@@ -135,12 +135,17 @@ def peak(name: str, side: str, sizes: Sizes, device: torch.device) -> float:
 
     chosen(part.build(TINY, device))()  # compiled code is loaded
     call = chosen(part.build(sizes, device))
+    return seconds_and_peak(call, device)[1]
+
+
+def seconds_and_peak(call: Call, device: torch.device) -> tuple[float, float]:
+    """Seconds of a call, and the MiB it needs at its peak beyond what this process held before it."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        timed(call, device)
-        return (torch.cuda.max_memory_allocated(device) - before) / MIB
+        seconds = timed(call, device)
+        return seconds, (torch.cuda.max_memory_allocated(device) - before) / MIB
     _trim()
     # Linux forgets the highest resident size when this is written; where it cannot be, the process's own highest
     # counts, and what setting up needed hides what the call needs.
@@ -148,8 +153,8 @@ def peak(name: str, side: str, sizes: Sizes, device: torch.device) -> float:
     if os.access(clear, os.W_OK):
         clear.write_text("5")
     before = _resident("VmRSS")
-    call()
-    return max(_resident("VmHWM") - before, 0) / MIB
+    seconds = timed(call, device)
+    return seconds, max(_resident("VmHWM") - before, 0) / MIB
 
 
 def _trim() -> None:

@@ -162,6 +162,7 @@ def distillation_step(sizes: Sizes, device: torch.device) -> Pair:
         teachers = chosen["modalities"]
         students = teachers[: sizes.students]
         chosen |= {"teacher_modalities": teachers, "modalities": students, "teacher_encoder": chosen["encoder"]}
+        chosen |= {"contrast": {"queue_size": sizes.queue, "temperature": TEMPERATURE}}
         trainer = DistillationTrainer(chosen, material.clips, device)
         for name, branch in trainer.model.teacher.items():
             cpu = branch.cpu()
@@ -234,7 +235,7 @@ def linear(sizes: Sizes, device: torch.device) -> Pair:
     def ours(epochs: int) -> LinearResult:
         held = torch.stack(
             [
-                embed_clips(encoder, clips.numpy(), None, device, "float32")
+                embed_clips(encoder, clips.numpy(), device, "float32")
                 for encoder, clips in zip(mine, disk, strict=True)
             ]
         ).to(device)

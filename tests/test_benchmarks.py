@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-
 from benchmarks.__main__ import main
 from benchmarks.measure import interleaved, peak_in_child
 from benchmarks.pair import TINY, largest_difference

@@ -17,7 +17,7 @@ A further modality is one entry of `MODALITIES`. On the CPU the six above are co
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -52,7 +52,7 @@ class Motion:
         return result.mul_(self._scale)
 
     def _joints(self, value: Tensor, joints: Sequence[int]) -> Tensor:
-        return value.index_select(-1, torch.tensor(joints, device=value.device))
+        return value.index_select(-1, _numbers(tuple(joints), value.device))
 
     @cached_property
     def motion(self) -> Tensor:
@@ -92,6 +92,13 @@ class Motion:
     @cached_property
     def _partner_bone(self) -> Tensor:
         return self._joints(self.bone, self.skeleton.rotation_partners)
+
+
+@lru_cache(maxsize=32)
+def _numbers(joints: tuple[int, ...], device: torch.device) -> Tensor:
+    """On the device, kept there: a copy for each batch would wait for what the device is doing."""
+    with torch.inference_mode(False):  # what is kept must be of use in training, too
+        return torch.tensor(joints, device=device)
 
 
 # In the published order, which is that of every table and every stack of modalities.

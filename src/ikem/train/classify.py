@@ -85,8 +85,7 @@ class ClassifierTrainer:
         self.model.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings["precision"] == "bfloat16"):
             logits = self.model(inputs, seed_for(self.settings["seed"], "dropout", self.modality, epoch, step))
-        rows = torch.from_numpy(batch.rows).to(self.device)
-        loss = functional.cross_entropy(logits.float(), self.labels[rows])
+        loss = functional.cross_entropy(logits.float(), self.labels.index_select(0, batch.rows))
         torch.autograd.backward(loss)
         self.optimiser.step()
         return {self.modality: loss.detach()}

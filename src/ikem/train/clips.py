@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,18 +18,21 @@ from ikem.data.splits import read_split
 from ikem.data.store import load_samples, open_array
 from ikem.train.randomness import seed_for
 
+_AHEAD = 2
+"""Batches that are read while one is trained on."""
+
 
 @dataclass(frozen=True)
 class Batch:
     """Some clips on the training device.
 
     Attributes:
-        rows: (B,) numbers of the clips among the training clips.
+        rows: (B,) int64, numbers of the clips among the training clips; on the device, like all of a batch.
         position: (B, M, C, T, V) float32.
         frames: (B,) int64, raw lengths.
     """
 
-    rows: NDArray[np.int64]
+    rows: Tensor
     position: Tensor
     frames: Tensor
 
@@ -89,21 +93,31 @@ class Clips:
 
     def batches(self, cut: Sequence[NDArray[np.int64]]) -> Iterator[Batch]:
         """The clips of each batch of row numbers, in turn."""
+        if not cut:
+            return
+        # All numbers at once: a copy for each batch would wait for what the device is doing.
+        places = torch.from_numpy(np.concatenate(cut)).to(self._device)
+        parts = torch.split(places, [len(rows) for rows in cut])
+        for rows, position in zip(parts, self._positions(cut, parts), strict=True):
+            yield Batch(rows, position, self._lengths.index_select(0, rows))
+
+    def _positions(self, cut: Sequence[NDArray[np.int64]], parts: Sequence[Tensor]) -> Iterator[Tensor]:
         if self._resident is not None:
-            for rows in cut:
-                index = torch.from_numpy(rows).to(self._device)
-                yield Batch(rows, self._resident.index_select(0, index), self._lengths.index_select(0, index))
+            for rows in parts:
+                yield self._resident.index_select(0, rows)
             return
         with ThreadPoolExecutor(1) as reader:
-            ahead = [reader.submit(self._read, rows) for rows in cut[:2]]
-            for number, rows in enumerate(cut):
-                position = ahead.pop(0).result()
-                if number + 2 < len(cut):
-                    ahead.append(reader.submit(self._read, cut[number + 2]))
-                index = torch.from_numpy(rows).to(self._device)
-                if self._device.type == "cuda":
-                    position = position.pin_memory().to(self._device, non_blocking=True)
-                yield Batch(rows, position, self._lengths.index_select(0, index))
+            ahead = deque(reader.submit(self._fetch, rows) for rows in cut[:_AHEAD])
+            for number in range(len(cut)):
+                position = ahead.popleft().result()
+                if number + _AHEAD < len(cut):
+                    ahead.append(reader.submit(self._fetch, cut[number + _AHEAD]))
+                yield position.to(self._device, non_blocking=True)
+
+    def _fetch(self, rows: NDArray[np.int64]) -> Tensor:
+        """What a batch needs of the memory map, in memory that a GPU can copy from by itself."""
+        read = self._read(rows)
+        return read.pin_memory() if self._device.type == "cuda" else read
 
 
 def _free_bytes(device: torch.device) -> int:
@@ -120,13 +134,16 @@ class Views:
     def __init__(self, seed: int, epoch: int, count: int, frames: int, views: int) -> None:
         """Draw for all `count` clips; what is drawn depends on (seed, epoch, view, clip) alone."""
         base = seed_for(seed, "augmentation") & 0xFFFFFFFF
-        self._draws = [augment.draw(base, epoch, view, count, frames) for view in range(views)]
+        draws = [augment.draw(base, epoch, view, count, frames) for view in range(views)]
+        self._draws = [(torch.from_numpy(each.start), torch.from_numpy(each.shear)) for each in draws]
 
     def __call__(self, batch: Batch, view: int) -> Tensor:
         """One view of a batch: (B, M, C, T, V)."""
-        drawn = self._draws[view]
-        start = torch.from_numpy(drawn.start[batch.rows]).to(batch.position.device)
-        matrices = torch.from_numpy(drawn.shear[batch.rows]).to(batch.position.device)
+        device = batch.position.device
+        if self._draws[view][0].device != device:  # once an epoch, not once a batch
+            start, matrices = self._draws[view]
+            self._draws[view] = start.to(device), matrices.to(device)
+        start, matrices = (drawn.index_select(0, batch.rows) for drawn in self._draws[view])
         return augment.shear(augment.crop(batch.position, start), matrices)
 
 
