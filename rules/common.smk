@@ -91,10 +91,14 @@ def states_of(*kinds):
     return [str(job.output) for job in PLAN.all_jobs() if job.name.kind in kinds]
 
 
-RUN = "python -m ikem job --settings {params.settings:q} {params.files:q} --log {log:q}"
-# Snakemake tracks the text of a command: what shapes no result is filled in by Snakemake, so that changing it runs nothing again.
-ON_DEVICE = (
-    RUN + " --device {COMPUTE.device} --checkpoint-minutes {COMPUTE.checkpoint_minutes}"
+def options(*words):
+    """Arguments that shape no result: Snakemake does not track what is a function of the input, so changing them runs nothing."""
+    return lambda wildcards, input: [str(word) for word in words]
+
+
+ON_DEVICE = options(
+    f"--device={COMPUTE.device}", f"--checkpoint-minutes={COMPUTE.checkpoint_minutes}"
 )
-FROM_DATA = RUN + " --data {PLAN.config.data:q}"
-IN_PROCESSES = RUN + " --processes {COMPUTE.processes}"
+FROM_DATA = options(f"--data={PLAN.config.data}")
+IN_PROCESSES = options(f"--processes={COMPUTE.processes}")
+RUN = "python -m ikem job --settings {params.settings:q} {params.files:q} {params.options:q} --log {log:q}"

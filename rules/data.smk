@@ -26,6 +26,7 @@ rule make_ntu_recordings:
     params:
         settings=settings_of("make_ntu"),
         files=arguments_of("make_ntu"),
+        options=options(),
     shell:
         RUN
 
@@ -51,6 +52,7 @@ rule make_pkummd_recordings:
     params:
         settings=settings_of("make_pkummd"),
         files=arguments_of("make_pkummd"),
+        options=options(),
     shell:
         RUN
 
@@ -73,8 +75,9 @@ rule acquire_archive:
     params:
         settings=settings_of("acquire"),
         files=arguments_of("acquire"),
+        options=FROM_DATA,
     shell:
-        FROM_DATA
+        RUN
 
 
 rule decode:
@@ -97,8 +100,9 @@ rule decode:
     params:
         settings=settings_of("decode"),
         files=arguments_of("decode"),
+        options=IN_PROCESSES,
     shell:
-        IN_PROCESSES
+        RUN
 
 
 rule prepare:
@@ -120,6 +124,7 @@ rule prepare:
     params:
         settings=settings_of("prepare"),
         files=arguments_of("prepare"),
+        options=options(),
     shell:
         RUN
 
@@ -142,6 +147,7 @@ rule generate_modality:
     params:
         settings=settings_of("modality"),
         files=arguments_of("modality"),
+        options=options(),
     shell:
         RUN
 
@@ -164,6 +170,7 @@ rule split:
     params:
         settings=settings_of("split"),
         files=arguments_of("split"),
+        options=options(),
     shell:
         RUN
 
@@ -186,6 +193,7 @@ rule draw:
     params:
         settings=settings_of("draw"),
         files=arguments_of("draw"),
+        options=options(),
     shell:
         RUN
 

@@ -20,8 +20,9 @@ rule distil:
     params:
         settings=settings_of("student"),
         files=arguments_of("student"),
+        options=ON_DEVICE,
     shell:
-        ON_DEVICE
+        RUN
 
 
 rule students:

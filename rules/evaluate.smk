@@ -19,8 +19,9 @@ rule embed:
     params:
         settings=settings_of("embed"),
         files=arguments_of("embed"),
+        options=ON_DEVICE,
     shell:
-        ON_DEVICE
+        RUN
 
 
 rule evaluate_frozen:
@@ -41,8 +42,9 @@ rule evaluate_frozen:
     params:
         settings=settings_of("frozen"),
         files=arguments_of("frozen"),
+        options=ON_DEVICE,
     shell:
-        ON_DEVICE
+        RUN
 
 
 rule evaluate_tuned:
@@ -63,8 +65,9 @@ rule evaluate_tuned:
     params:
         settings=settings_of("tuned"),
         files=arguments_of("tuned"),
+        options=ON_DEVICE,
     shell:
-        ON_DEVICE
+        RUN
 
 
 rule linear:

@@ -20,8 +20,9 @@ rule pretrain_modality:
     params:
         settings=settings_of("stage1"),
         files=arguments_of("stage1"),
+        options=ON_DEVICE,
     shell:
-        ON_DEVICE
+        RUN
 
 
 rule pretrain_skeletonclr:
@@ -43,8 +44,9 @@ rule pretrain_skeletonclr:
     params:
         settings=settings_of("skeletonclr"),
         files=arguments_of("skeletonclr"),
+        options=ON_DEVICE,
     shell:
-        ON_DEVICE
+        RUN
 
 
 rule pretrain_exchange:
@@ -66,8 +68,9 @@ rule pretrain_exchange:
     params:
         settings=settings_of("exchange"),
         files=arguments_of("exchange"),
+        options=ON_DEVICE,
     shell:
-        ON_DEVICE
+        RUN
 
 
 rule train_supervised:
@@ -89,8 +92,9 @@ rule train_supervised:
     params:
         settings=settings_of("supervised"),
         files=arguments_of("supervised"),
+        options=ON_DEVICE,
     shell:
-        ON_DEVICE
+        RUN
 
 
 rule draw_untrained:
@@ -111,6 +115,7 @@ rule draw_untrained:
     params:
         settings=settings_of("random"),
         files=arguments_of("random"),
+        options=options(),
     shell:
         RUN
 

@@ -20,7 +20,7 @@ rule gather:
         runtime=COMPUTE.report.runtime,
     params:
         digest=PLAN.digest,
-        tables=results("tables"),
+        tables=lambda wildcards, output: str(Path(output.csv).parent),
     shell:
         "python -m ikem gather {input.plan:q} {params.tables:q} --digest {params.digest} --log {log:q}"
 

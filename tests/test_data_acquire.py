@@ -12,7 +12,7 @@ import pytest
 
 from ikem.data import acquire as module
 from ikem.data import download as downloading
-from ikem.data.acquire import get_archive, located
+from ikem.data.acquire import describe, get_archive, located
 from ikem.data.download import note
 from ikem.errors import InputError
 from ikem.files import write_json
@@ -335,13 +335,25 @@ def test_records(tmp_path):
     archive = tmp_path / "a.zip"
     archive.write_bytes(b"12345")
     record = tmp_path / "record.json"
-    write_json(record, {"path": str(archive), "bytes": 5})
+    write_json(record, describe(archive))
     assert located(record) == archive
-    archive.write_bytes(b"123456")
-    with pytest.raises(InputError, match="its size has changed"):
+    archive.write_bytes(b"12346")  # as long as before
+    with pytest.raises(InputError, match="its content has changed"):
         located(record)
     archive.unlink()
     with pytest.raises(InputError, match="is gone"):
+        located(record)
+
+
+def test_records_of_folders(tmp_path):
+    folder = tmp_path / "extracted"
+    folder.mkdir()
+    (folder / "0001-M.txt").write_text("1 2 3")
+    record = tmp_path / "record.json"
+    write_json(record, describe(folder))
+    assert located(record) == folder
+    (folder / "0002-M.txt").write_text("")
+    with pytest.raises(InputError, match="its content has changed"):
         located(record)
 
 

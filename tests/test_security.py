@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from ikem.config import build_config, load_config
+from ikem.data.acquire import describe
 from ikem.errors import InputError
 from job_support import LONGER, ROOT, Workshop, snakemake_environment, write_config
 
@@ -134,7 +135,7 @@ def test_an_archive_with_evil_members(workshop: Workshop, tmp_path: Path) -> Non
         ):
             file.writestr(name, clip)
     found = tmp_path / "found" / "skeletons.json"
-    write_json(found, {"path": str(evil), "bytes": evil.stat().st_size})
+    write_json(found, describe(evil))
     settings = job.settings | {"upstream": {}, "decode": job.settings["decode"] | {"max_rejected": 1.0}}
     inputs["skeletons"] = found
     output = tmp_path / "decoded" / "samples.csv"

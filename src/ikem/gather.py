@@ -5,6 +5,8 @@ Each file's run.json is compared with what the plan asks for; results made under
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from pathlib import Path
 
 from ikem.check import failure_of, fault_of
@@ -16,8 +18,11 @@ from ikem.report.curves import Curve
 from ikem.report.figures import write_figures
 from ikem.report.naming import naming_of
 from ikem.report.page import write_page
+from ikem.report.records import read_records
 from ikem.report.results import Missing, Row, read_rows, write_results
 from ikem.report.tables import print_main_table, write_tables
+
+logger = logging.getLogger("ikem")
 
 
 def gather_results(plan_path: Path, folder: Path, partial: bool = False, digest: str | None = None) -> None:
@@ -70,10 +75,19 @@ def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing]) ->
     write_results(rows, missing, results)
     write_tables(results, folder, naming)
     confusions, curves, records = _traces(plan)
+    _tell_of_versions(records)
     figures = folder.parent / "figures"
     write_figures(results, figures, naming, confusions, curves)
     resolved = config.model_dump(mode="json")
     write_page(results, folder.parent / "report.html", naming, figures=figures, runs=records, config=resolved)
+
+
+def _tell_of_versions(records: list[Path]) -> None:
+    """Results of several versions of the code are told of, not refused: few changes of the code change a number."""
+    made = Counter(record.code[:12] for record in read_records(records)[0])
+    if len(made) > 1:
+        listed = ", ".join(f"{count} by {version or 'an unknown one'}" for version, count in made.most_common())
+        logger.warning("the results were made by %d versions of the code that shapes numbers: %s", len(made), listed)
 
 
 def _traces(plan: Plan) -> tuple[list[ConfusionFile], list[Curve], list[Path]]:

@@ -15,7 +15,7 @@ import pooch
 
 from ikem.data.download import download
 from ikem.errors import InputError
-from ikem.files import read_json, write_json
+from ikem.files import digest_file, digest_of, read_json, write_json
 from ikem.settings import Archive
 
 if TYPE_CHECKING:
@@ -34,7 +34,20 @@ def acquire(job: Job, inputs: Mapping[str, Path], data: Path) -> None:
         path = next(made.with_name(names[role]) for names in MADE.values() if names["skeletons"] == made.name)
     else:
         path = get_archive({name: Archive(**entry) for name, entry in job.settings["archives"].items()}, role, data)
-    write_json(job.output, {"path": str(path), "bytes": path.stat().st_size if path.is_file() else None})
+    write_json(job.output, describe(path))
+
+
+def describe(path: Path) -> dict[str, str]:
+    """What is written of a raw file: where it is, and its content."""
+    return {"path": str(path), "sha256": _content(path)}
+
+
+def _content(path: Path) -> str:
+    """SHA-256 of a file; of the names and sizes of all files of a folder."""
+    if path.is_file():
+        return digest_file(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return digest_of([[str(file.relative_to(path)), file.stat().st_size] for file in files])
 
 
 def located(record: Path) -> Path:
@@ -48,8 +61,8 @@ def located(record: Path) -> Path:
     path = Path(found["path"])
     if not path.exists():
         raise InputError("is gone", where=str(path), mend=mend)
-    if found["bytes"] is not None and path.stat().st_size != found["bytes"]:
-        raise InputError("is another file than before (its size has changed)", where=str(path), mend=mend)
+    if _content(path) != found["sha256"]:
+        raise InputError("is not what it was (its content has changed)", where=str(path), mend=mend)
     return path
 
 

@@ -21,7 +21,7 @@ class Record:
     Attributes:
         path: the file.
         kind: kind of the job.
-        seed, device, commit, digest, started, finished: as the file says; empty where it says nothing.
+        seed, device, commit, code, digest, started, finished: as the file says; empty where it says nothing.
         versions: version of each package.
         seconds: wall time of the job, seconds.
     """
@@ -31,6 +31,7 @@ class Record:
     seed: str
     device: str
     commit: str
+    code: str
     digest: str
     started: str
     finished: str
@@ -64,6 +65,7 @@ def facts_of(records: Sequence[Record]) -> list[tuple[str, str]]:
         ("Time of all jobs", duration(sum(record.seconds for record in records))),
         ("Device", _counted(record.device for record in records)),
         ("Commit", _counted(record.commit for record in records)),
+        ("Version of the code that shapes numbers", _counted(record.code[:12] for record in records)),
     ]
     for package in packages:
         facts.append((package, _counted(record.versions.get(package, "") for record in records)))
@@ -122,7 +124,7 @@ def _record(path: Path, content: Any) -> Record:
     settings = content.get("settings") or {}
     words = {
         name: clean("" if content.get(name) is None else str(content[name]))
-        for name in ("seed", "device", "commit", "digest", "started", "finished")
+        for name in ("seed", "device", "commit", "code", "digest", "started", "finished")
     }
     versions = {clean(str(name)): clean(str(value)) for name, value in (content.get("versions") or {}).items()}
     kind = clean(str(settings.get("kind", "")))
