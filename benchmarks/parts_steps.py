@@ -234,10 +234,7 @@ def linear(sizes: Sizes, device: torch.device) -> Pair:
 
     def ours(epochs: int) -> LinearResult:
         held = torch.stack(
-            [
-                embed_clips(encoder, clips.numpy(), device, "float32")
-                for encoder, clips in zip(mine, disk, strict=True)
-            ]
+            [embed_clips(encoder, clips.numpy(), device, "float32") for encoder, clips in zip(mine, disk, strict=True)]
         ).to(device)
         train, test = (held[:, part].contiguous() for part in _parts(sizes))
         schedule = {

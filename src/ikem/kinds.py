@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from ikem.settings import (
     Student,
     Supervised,
 )
-from ikem.skeleton import load_skeleton
+from ikem.skeleton import Skeleton, load_skeleton
 
 Keys = dict[str, str]
 Description = tuple[dict[str, Any], dict[str, "JobName"]]
@@ -60,7 +61,12 @@ def _dataset(config: Config, keys: Keys) -> Dataset:
 def _skeleton(config: Config, keys: Keys) -> dict[str, Any]:
     """The skeleton by name, and a digest of what its definition says: a file of one's own may change under its name."""
     name = _dataset(config, keys).skeleton
-    return {"skeleton": name, "skeleton_digest": digest_of(asdict(load_skeleton(name)))}
+    return {"skeleton": name, "skeleton_digest": _content(load_skeleton(name))}
+
+
+@functools.lru_cache(maxsize=16)
+def _content(skeleton: Skeleton) -> str:
+    return digest_of(asdict(skeleton))
 
 
 def _make(config: Config, keys: Keys) -> Description:

@@ -5,6 +5,7 @@ A skeleton is one YAML file: those in `ikem/skeletons/` are known by name, any o
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -46,6 +47,7 @@ class Skeleton:
         return len(self.joints)
 
 
+@functools.cache
 def known_skeletons() -> list[str]:
     """Names of the skeletons that come with the package."""
     folder = resources.files("ikem") / "skeletons"
@@ -73,6 +75,12 @@ def load_skeleton(name_or_path: str) -> Skeleton:
             f"unknown skeleton {name_or_path!r}",
             mend=f"Known are {known}; a path that ends in .yaml names one of your own",
         )
+    return _parse(text, where)
+
+
+@functools.lru_cache(maxsize=16)
+def _parse(text: str, where: str) -> Skeleton:
+    """A plan of thousands of jobs asks for few skeletons."""
     try:
         definition = yaml.safe_load(text)
     except yaml.YAMLError as error:
