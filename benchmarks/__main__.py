@@ -15,7 +15,6 @@ from benchmarks.measure import Row, measure
 from benchmarks.pair import TINY, Sizes
 from benchmarks.parts import PARTS
 from benchmarks.table import show, surroundings, write_rows, write_surroundings
-from ikem.threads import use_threads
 
 # Of the time, what goes to rounds; the rest is for setting up, first calls and the memory of each side.
 _FOR_ROUNDS = 0.45
@@ -32,7 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=Path("results/bench/bench.csv"))
     parser.add_argument("--tiny", action="store_true", help="tiny sizes: shows that it runs, not how fast")
     chosen = parser.parse_args(arguments)
-    use_threads(chosen.threads)
     sizes = TINY if chosen.tiny else Sizes(batch=chosen.batch)
     began, load = time.perf_counter(), os.getloadavg()[0]
     if load > 0.5 and not chosen.tiny:

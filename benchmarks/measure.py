@@ -1,4 +1,4 @@
-"""Times of a pair, interleaved, and the memory that each side needs, in a process of its own."""
+"""Times of a pair, interleaved, and the memory that each side needs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
 import torch
 
-from benchmarks.pair import TINY, Call, Pair, Sizes
+from benchmarks.pair import Call, Sizes
 from benchmarks.parts import PARTS
 
 FEWEST, MOST = 3, 100
@@ -64,38 +66,78 @@ def measure(name: str, sizes: Sizes, device: torch.device, threads: int, seconds
         device, threads = torch.device("cpu"), 1
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    peaks = [peak_in_child(name, side, sizes, device, threads) for side in ("plain", "ours")]
     pair = part.build(sizes, device)
     difference = pair.difference()
-    times = interleaved(pair, device, seconds, rounds)
-    plain = [pair.factor * each for each, _ in times]
-    ours = [each for _, each in times]
-    spread = [*_quartiles(plain), *_quartiles(ours)]
-    middle = statistics.median(plain), statistics.median(ours)
+    with Side(name, "plain", sizes, device, threads) as plain, Side(name, "ours", sizes, device, threads) as ours:
+        times = interleaved(plain.seconds, ours.seconds, seconds, rounds)
+    columns = [pair.factor * each for each, _ in times], [each for _, each in times]
+    middle = [statistics.median(column) for column in columns]
     return Row(
         name,
         str(device),
         pair.size,
-        *middle,
+        middle[0],
+        middle[1],
         middle[0] / middle[1],
         difference,
-        *peaks,
-        *spread,
+        plain.peak_mib,
+        ours.peak_mib,
+        *_quartiles(columns[0]),
+        *_quartiles(columns[1]),
         len(times),
         threads,
         pair.note,
     )
 
 
-def interleaved(pair: Pair, device: torch.device, seconds: float, fewest: int = FEWEST) -> list[tuple[float, float]]:
-    """Seconds of both, in turn; a first call of each is not counted."""
-    for call in (pair.plain, pair.ours):
-        timed(call, device)
+def interleaved(
+    plain: Callable[[], float], ours: Callable[[], float], seconds: float, fewest: int = FEWEST
+) -> list[tuple[float, float]]:
+    """Seconds of both, in turn, until the time is up."""
     times: list[tuple[float, float]] = []
     end = time.perf_counter() + seconds
     while len(times) < fewest or (time.perf_counter() < end and len(times) < MOST):
-        times.append((timed(pair.plain, device), timed(pair.ours, device)))
+        times.append((plain(), ours()))
     return times
+
+
+class Side:
+    """One side of a part in a process of its own, set up as its users would: the plain one as Python and PyTorch come,
+    ours as a job of the benchmark sets itself up (`ikem.threads`). It waits while the other side is timed.
+
+    Attributes:
+        peak_mib: MiB that the first call needed at its peak beyond what was held before it.
+    """
+
+    peak_mib: float
+
+    def __init__(self, name: str, side: str, sizes: Sizes, device: torch.device, threads: int) -> None:
+        self._command = [sys.executable, "-m", "benchmarks.side", name, side, str(device), str(threads)]
+        self._command.append(json.dumps(asdict(sizes)))
+
+    def __enter__(self) -> Self:
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(self._command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        self.peak_mib = self._answer()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def seconds(self) -> float:
+        """Time one more call."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("again\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> float:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{' '.join(self._command[1:])} failed:\n{self._process.communicate()[1]}")
+        return float(line)
 
 
 def timed(call: Call, device: torch.device) -> float:
@@ -115,27 +157,6 @@ def _quartiles(values: list[float]) -> tuple[float, float]:
         return values[0], values[0]
     first, _, third = statistics.quantiles(values, n=4, method="inclusive")
     return first, third
-
-
-def peak_in_child(name: str, side: str, sizes: Sizes, device: torch.device, threads: int) -> float:
-    """MiB that one call of a side needs beyond what was held before it; measured in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.measure", name, side, str(device), str(threads)]
-    done = subprocess.run([*command, json.dumps(asdict(sizes))], cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command[1:])} failed:\n{done.stderr}")
-    return float(done.stdout.split()[-1])
-
-
-def peak(name: str, side: str, sizes: Sizes, device: torch.device) -> float:
-    """As above, in this process."""
-    part = PARTS[name]
-
-    def chosen(pair: Pair) -> Call:
-        return pair.plain if side == "plain" else pair.ours
-
-    chosen(part.build(TINY, device))()  # compiled code is loaded
-    call = chosen(part.build(sizes, device))
-    return seconds_and_peak(call, device)[1]
 
 
 def seconds_and_peak(call: Call, device: torch.device) -> tuple[float, float]:
@@ -169,10 +190,3 @@ def _resident(field: str) -> int:
     if found is None:
         raise RuntimeError(f"no {field} in /proc/self/status")
     return 1024 * int(found[1])
-
-
-if __name__ == "__main__":
-    _, _name, _side, _device, _threads, _sizes = sys.argv
-    torch.set_num_threads(int(_threads))
-    torch.manual_seed(0)
-    print(peak(_name, _side, Sizes(**json.loads(_sizes)), torch.device(_device)))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarks.__main__ import main
-from benchmarks.measure import interleaved, peak_in_child
+from benchmarks.measure import Side, interleaved
 from benchmarks.pair import TINY, largest_difference
 from benchmarks.parts import PARTS
 from benchmarks.table import COLUMNS
@@ -35,9 +35,19 @@ def test_names():
 def test_both_sides_agree(name):
     pair = PARTS[name].build(TINY, CPU)
     assert pair.difference() <= 1e-4
-    times = interleaved(pair, CPU, seconds=0, fewest=2)
-    assert len(times) == 2 and min(map(min, times)) > 0
+    pair.plain(), pair.ours()
     assert pair.size
+
+
+def test_sides_take_turns():
+    called = []
+    times = interleaved(lambda: called.append("plain") or 2.0, lambda: called.append("ours") or 1.0, 0, fewest=2)
+    assert times == [(2.0, 1.0), (2.0, 1.0)] and called == ["plain", "ours"] * 2
+
+
+def test_a_side_that_fails_says_why():
+    with pytest.raises(RuntimeError, match="KeyError: 'nothing'"), Side("nothing", "ours", TINY, CPU, 1):
+        pass
 
 
 def test_two_bodies_and_other_widths():
@@ -65,7 +75,9 @@ def test_peak_counts_what_a_call_holds():
     """The five derived modalities are what is made; the position is there before."""
     sizes = replace(TINY, batch=512, frames=50)
     one_array = 512 * 3 * 50 * 25 * 2 * 4 / 2**20
-    assert peak_in_child("modalities", "ours", sizes, CPU, 1) == pytest.approx(5 * one_array, rel=0.15)
+    with Side("modalities", "ours", sizes, CPU, 1) as side:
+        assert side.peak_mib == pytest.approx(5 * one_array, rel=0.15)
+        assert side.seconds() > 0
 
 
 def test_difference_sees_shapes():

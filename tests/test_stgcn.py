@@ -1,3 +1,4 @@
+import functools
 import sys
 from pathlib import Path
 
@@ -5,12 +6,14 @@ import pytest
 import torch
 
 from helpers import in_memory, near, vectors
-from ikem.models.fused import Dropout, normalise
+from ikem.models.dropout import Dropout
+from ikem.models.fused import normalise, normalise_convolve
 from ikem.models.graph import adjacency
 from ikem.models.heads import exchange_head, projection_head
 from ikem.models.initialise import initialise
-from ikem.models.mixing import gather_joints
+from ikem.models.mixing import Entries, graph_convolution
 from ikem.models.stgcn import STGCN, block_widths
+from ikem.models.temporal import convolve, convolve_slopes
 from ikem.parallel import plain
 from ikem.skeleton import load_skeleton
 from ikem.verify.names import of_encoder
@@ -109,7 +112,7 @@ def test_dropout_is_a_function_of_its_seed():
 
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.5, 0.9])
 def test_dropout_mask(probability):
-    mask = Dropout.draw((8, 16, 30, 25), probability, torch.Generator().manual_seed(0)).mask()
+    mask = Dropout(0, probability).mask((8, 16, 30, 25), torch.device("cpu"))
     assert mask.shape == (8, 16, 30, 25)
     dropped = (mask == 0).double()
     assert abs(dropped.mean() - probability) < 0.01
@@ -119,6 +122,28 @@ def test_dropout_mask(probability):
     flat = dropped.flatten() - dropped.mean()
     for lag in (1, 2, 3, 4, 8, 25):
         assert abs((flat[lag:] * flat[:-lag]).mean()) < 0.01
+    for seed in (1, 2, 2**62):
+        other = Dropout(seed, probability).mask((8, 16, 30, 25), torch.device("cpu"))
+        elsewhere = (other == 0).double().flatten() - probability
+        for lag in (0, 1, 400, 12000):
+            assert abs((flat[lag:] * elsewhere[: len(flat) - lag]).mean()) < 0.01
+
+
+def scrambled(value):
+    """The hash in Python's own numbers."""
+    for shift, factor in ((16, 0x21F0AAAD), (15, 0xD35A2D97)):
+        value = (value ^ value >> shift) * factor % 2**32
+    return value ^ value >> 15
+
+
+def test_dropout_mask_by_hand():
+    dropout = Dropout(12345, 0.3)
+    one, two, least, _ = (int(number) for number in dropout.numbers)
+    assert least == round(0.3 * 2**32)
+    mask = dropout.mask((2, 3, 4, 5), torch.device("cpu")).permute(0, 2, 3, 1).flatten().tolist()
+    for place, value in enumerate(mask):
+        kept = scrambled((scrambled(place ^ one) + two) % 2**32) >= least
+        assert value == pytest.approx(kept / 0.7)
 
 
 def test_dropout_leaves_the_first_block_and_the_mean_alone():
@@ -191,22 +216,25 @@ def test_published_initialisation():
 def test_compiled_gathering_against_float64(skeleton, threads):
     generator = torch.Generator().manual_seed(0)
     graph = torch.from_numpy(adjacency(skeleton))
-    linked, joints = torch.nonzero(graph), skeleton.joint_count
+    joints = skeleton.joint_count
+    entries = Entries.of(torch.nonzero(graph), joints)
     exact_weight = graph.double() * torch.rand(3, joints, joints, generator=generator, dtype=torch.float64)
-    x = torch.randn(70, joints, 5, generator=generator, dtype=torch.float64)
-    slope = torch.randn(70, joints, 15, generator=generator, dtype=torch.float64)
+    x = torch.randn(7, 5, 10, joints, generator=generator, dtype=torch.float64)
+    exact_kernel = torch.randn(6, 15, generator=generator, dtype=torch.float64)
+    slope = torch.randn(7, 6, 10, joints, generator=generator, dtype=torch.float64)
     results = []
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         for dtype in (torch.float64, torch.float32):
-            values, weight = (value.detach().to(dtype).requires_grad_() for value in (x.clone(), exact_weight.clone()))
-            y = gather_joints(values, weight, linked)
+            given = (value.clone().to(dtype).requires_grad_() for value in (x, exact_weight, exact_kernel))
+            values, weight, kernel = given
+            y = graph_convolution(values, weight, kernel, entries)
             (y * slope.to(dtype)).sum().backward()
-            results.append([y.detach(), values.grad, weight.grad * (graph != 0)])
+            results.append([y.detach(), values.grad, weight.grad * (graph != 0), kernel.grad])
     finally:
         torch.set_num_threads(before)
-    expected = torch.einsum("kvw,rvc->rwkc", exact_weight, x).reshape(70, joints, 15)
+    expected = torch.einsum("okc,kvw,nctv->notw", exact_kernel.view(6, 3, 5), exact_weight, x)
     assert torch.allclose(results[0][0], expected)
     for exact, single in zip(*results, strict=True):
         assert torch.allclose(single.double(), exact, rtol=1e-4, atol=1e-5)
@@ -240,38 +268,95 @@ def test_absent_bodies_are_embedded_once():
     assert sizes[-2:] == [4, 1]
 
 
-def _normalised(x, bias, norm, residual, dropout, weight):
+def _slopes_of(function, inputs, norm, weight):
     """Value, gradients and statistics of one call."""
-    inputs = [value.clone().requires_grad_() for value in (x, bias, residual)]
-    y = normalise(inputs[0], norm, inputs[1], dropout, inputs[2])
+    y = function()
     (y * weight).sum().backward()
     return [y.detach(), *(value.grad for value in inputs), norm.weight.grad, norm.bias.grad, *norm.buffers()]
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+def _norm(channels, dtype):
+    norm = torch.nn.BatchNorm2d(channels).to(dtype)
+    with torch.no_grad():
+        norm.weight.copy_(torch.linspace(-1, 2, channels)), norm.bias.copy_(torch.linspace(0, 1, channels))
+    return norm
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("probability", [None, 0.3, 0.5])
-def test_compiled_normalisation_against_float64(probability, threads):
+def test_compiled_normalisation_against_float64(probability):
     """The float32 kernel against PyTorch's own operations, with the same dropped values."""
     generator = torch.Generator().manual_seed(0)
     x = 3 + torch.randn(5, 6, 7, 9, generator=generator, dtype=torch.float64)
     x = x.to(memory_format=torch.channels_last)
-    bias = torch.randn(9, 6, generator=generator, dtype=torch.float64)
     residual, weight = (torch.randn(5, 6, 7, 9, generator=generator, dtype=torch.float64) for _ in range(2))
-    dropout = None if probability is None else Dropout.draw((5, 6, 7, 9), probability, generator)
-    results = []
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    dropout = None if probability is None else Dropout(3, probability)
+    for added in (residual, None):
+        results = []
         for dtype in (torch.float64, torch.float32):
-            norm = torch.nn.BatchNorm2d(6).to(dtype)
-            with torch.no_grad():
-                norm.weight.copy_(torch.linspace(-1, 2, 6)), norm.bias.copy_(torch.linspace(0, 1, 6))
-            values = (value.to(dtype) for value in (x, bias))
-            results.append(_normalised(*values, norm, residual.to(dtype), dropout, weight.to(dtype)))
-    finally:
-        torch.set_num_threads(before)
+            norm = _norm(6, dtype)
+            inputs = [value.detach().clone().to(dtype).requires_grad_() for value in (x, added) if value is not None]
+            more = inputs[1] if added is not None else None
+            call = functools.partial(normalise, inputs[0], norm, dropout, more)
+            results.append(_slopes_of(call, inputs, norm, weight.to(dtype)))
+        for exact, single in zip(*results, strict=True):
+            assert torch.allclose(single.double(), exact.double(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize(
+    ("channels", "outputs", "frames", "stride"),
+    [(6, 6, 7, 1), (6, 6, 7, 2), (128, 128, 13, 1), (130, 128, 1, 1), (128, 140, 6, 1), (128, 128, 12, 2)],
+)
+def test_compiled_normalisation_and_convolution_against_float64(channels, outputs, frames, stride):
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    x, bias, kernel, shift = drawn(3, channels, frames, 5), drawn(5, channels), drawn(outputs, channels, 9, 1), 0.1
+    weight = drawn(3, outputs, (frames - 1) // stride + 1, 5)
+    results = []
+    for dtype in (torch.float64, torch.float32):
+        norm, convolution = _norm(channels, dtype), torch.nn.Conv2d(channels, outputs, (9, 1), (stride, 1), (4, 0))
+        convolution = convolution.to(dtype)
+        with torch.no_grad():
+            convolution.weight.copy_(kernel / channels), convolution.bias.fill_(shift)
+        inputs = [value.detach().clone().to(dtype).requires_grad_() for value in (x, bias)]
+        call = functools.partial(normalise_convolve, *inputs, norm, convolution)
+        results.append(_slopes_of(call, [*inputs, *convolution.parameters()], norm, weight.to(dtype)))
     for exact, single in zip(*results, strict=True):
-        assert torch.allclose(single.double(), exact.double(), rtol=1e-4, atol=1e-5)
+        assert single.shape == exact.shape
+        scale = exact.abs().max().clamp_min(1.0).item()
+        assert torch.allclose(single.double(), exact.double(), rtol=1e-4, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize(
+    ("samples", "frames", "taps"), [(2, 1, 9), (2, 13, 9), (70, 14, 9), (2, 50, 9), (2, 7, 3), (2, 64, 1)]
+)
+def test_convolution_by_transforms(samples, frames, taps):
+    """The transforms against PyTorch's convolution in float64: as near as its convolution in float32 is."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(samples, 150, frames, 5, generator=generator, dtype=torch.float64).requires_grad_()
+    kernel = torch.randn(128, 150, taps, 1, generator=generator, dtype=torch.float64).requires_grad_()
+    bias = torch.randn(128, generator=generator, dtype=torch.float64).requires_grad_()
+    gradient = torch.randn(samples, 128, frames, 5, generator=generator, dtype=torch.float64)
+    exact = torch.nn.functional.conv2d(x, kernel, bias, padding=(taps // 2, 0))
+    exact.backward(gradient)
+    single = [value.detach().float() for value in (x, kernel, bias)]
+    result = convolve(*single, 1)
+    slopes = convolve_slopes(gradient.float(), *single[:2], 1)
+    for got, expected in zip((result, *slopes), (exact, x.grad, kernel.grad, bias.grad), strict=True):
+        assert got.shape == expected.shape
+        assert (got - expected).abs().max() < 3e-6 * expected.abs().max()
 
 
 def test_nan_is_not_hidden():
@@ -284,4 +369,4 @@ def test_nan_is_not_hidden():
 
 def test_one_value_has_no_statistics():
     with pytest.raises(ValueError, match="more than one"):
-        normalise(torch.randn(1, 3, 1, 1), torch.nn.BatchNorm2d(3), None, None, None)
+        normalise(torch.randn(1, 3, 1, 1), torch.nn.BatchNorm2d(3), None, None)

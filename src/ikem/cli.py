@@ -36,10 +36,11 @@ def job(
     data: Annotated[Path, typer.Option(help="Folder of the raw files.")] = Path("data"),
 ) -> None:
     """Run one job of the workflow (each rule calls this; `snakemake -np` prints the calls)."""
-    from ikem.threads import use_threads
+    from ikem.threads import keep_memory, use_threads
 
     shapes = json.loads(settings)
     use_threads(shapes.get("threads", 1))  # before anything numeric is imported
+    keep_memory()
     from ikem.jobs import Options, run_job
 
     named = dict(item.split("=", 1) for item in inputs)
@@ -52,7 +53,9 @@ def run(config: ConfigFiles) -> None:
     """Run a whole config in this process, one job after another, without Snakemake; what is done already is kept."""
     from ikem.config import load_config
     from ikem.runner import run_all
+    from ikem.threads import keep_memory
 
+    keep_memory()
     run_all(load_config(*config))
 
 

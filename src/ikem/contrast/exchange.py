@@ -19,8 +19,8 @@ from ikem.contrast.kernels import (
     pair_slopes,
     pair_sums,
     similarities,
-    times_transposed,
 )
+from ikem.parallel import times_transposed
 
 
 def mined_losses(queries: Tensor, keys: Tensor, queues: Tensor, temperature: float, top_k: int = 1) -> Tensor:

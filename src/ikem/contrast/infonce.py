@@ -15,8 +15,8 @@ from ikem.contrast.kernels import (
     masses,
     no_autocast,
     times,
-    times_transposed,
 )
+from ikem.parallel import times_transposed
 
 _TINY = 1e-12
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ikem.contrast import kernels_cpu
-from ikem.parallel import compiled, over_rows
+from ikem.parallel import compiled, fast_product, over_rows, times_transposed
 
 LOWEST_TEMPERATURE = 0.025
 
@@ -28,9 +28,6 @@ _GPU_VALUES = 1 << 26
 _LEAST_COLUMNS = 512
 _LEAST_ROWS = 64
 _NONE = np.empty(0, np.float32)
-
-# oneDNN's product uses all of the vector unit where the default library may use half of it.
-_LINEAR = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None  # type: ignore[no-untyped-call]
 
 Pairs = Sequence[tuple[int, int]]
 
@@ -89,15 +86,7 @@ def times(left: Tensor, queue: Tensor, piece: slice, squares: Tensor | None = No
 
 def _turning_pays(left: Tensor, queue: Tensor) -> bool:
     """Whether columns of `queue` are turned for oneDNN's product; with few rows that would cost more than it gains."""
-    return _LINEAR is not None and compiled(left, queue) and left.shape[-2] >= _LEAST_ROWS and queue.is_contiguous()
-
-
-def times_transposed(left: Tensor, right: Tensor) -> Tensor:
-    """left (R, K) times the transpose of right (C, K): (R, C)."""
-    if _LINEAR is None or not compiled(left, right):
-        return left @ right.t()
-    product: Tensor = _LINEAR(left.contiguous(), right.contiguous(), None, "none", [], "")
-    return product
+    return fast_product() and compiled(left, queue) and left.shape[-2] >= _LEAST_ROWS and queue.is_contiguous()
 
 
 def exponential(value: Tensor, temperature: float, out: Tensor | None = None) -> Tensor:

@@ -19,8 +19,8 @@ from ikem.contrast.kernels import (
     pair_sums,
     similarities,
     times,
-    times_transposed,
 )
+from ikem.parallel import times_transposed
 
 
 def relational_losses(

@@ -1,77 +1,175 @@
-"""BatchNorm in training mode with all that follows it up to the next convolution: dropout, residual, ReLU."""
+"""BatchNorm in training mode with all that follows it: dropout, residual, ReLU, and a temporal convolution."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ikem.models import fused_cpu as _compiled
+from ikem.models.dropout import NOTHING_DROPPED, Dropout
+from ikem.models.temporal import convolve, convolve_slopes
 from ikem.parallel import compiled, over_rows
 
 fused_cpu: Any = _compiled  # compiled functions have no signature that a type checker could read
+Doubles = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Dropout:
-    """Which values of activations (N, C, T, V) are dropped.
-
-    Attributes:
-        bits: (N, T, V, C) int16, random.
-        least: the least bits of a value that is kept.
-        factor: what kept values are multiplied with.
-    """
-
-    bits: Tensor
-    least: int
-    factor: float
-
-    @classmethod
-    def draw(cls, shape: tuple[int, int, int, int], probability: float, generator: torch.Generator) -> Dropout:
-        """Draw for activations of `shape` (N, C, T, V), on the generator's device.
-
-        Sixteen random bits decide each value: a probability that is no multiple of 1/65536 is taken to the nearest one.
-        """
-        samples, channels, frames, joints = shape
-        count = math.prod(shape)
-        words = torch.empty(-(-count // 4), dtype=torch.int64, device=generator.device)
-        words.random_(-(2**63), None, generator=generator)
-        dropped = min(round(probability * 65536), 65535)
-        bits = words.view(torch.int16)[:count].view(samples, frames, joints, channels)
-        return cls(bits, dropped - 32768, 65536 / (65536 - dropped))
-
-    def mask(self) -> Tensor:
-        """(N, C, T, V): the factor where a value is kept, else 0."""
-        return ((self.bits >= self.least) * self.factor).permute(0, 3, 1, 2)
-
-
-def normalise(
-    x: Tensor, norm: nn.BatchNorm2d, bias: Tensor | None, dropout: Dropout | None, residual: Tensor | None
-) -> Tensor:
-    """relu(dropout(norm(x + bias)) + residual).
+def normalise(x: Tensor, norm: nn.BatchNorm2d, dropout: Dropout | None, residual: Tensor | None) -> Tensor:
+    """relu(dropout(norm(x)) + residual).
 
     Args:
-        x: (N, C, T, V).
+        x: (N, C, T, V); where no gradient is asked for, the result may take its place.
         norm: BatchNorm over C; in training mode its statistics move.
-        bias: (V, C) or None.
         dropout: or None.
         residual: (N, C, T, V) or None.
 
     Returns:
         (N, C, T, V).
     """
-    if norm.training and compiled(x, bias, norm.weight, residual):
-        result: Tensor = _Normalise.apply(x, bias, norm.weight, norm.bias, residual, norm, dropout)  # type: ignore[no-untyped-call]
+    if norm.training and compiled(x, norm.weight, residual):
+        result: Tensor = _Normalise.apply(x, norm.weight, norm.bias, residual, norm, dropout)  # type: ignore[no-untyped-call]
         return result
-    y = norm(x if bias is None else x + bias.t().unsqueeze(1))
+    y = norm(x)
     if dropout is not None:
-        y = y * dropout.mask()
+        y = y * dropout.mask((y.shape[0], y.shape[1], y.shape[2], y.shape[3]), y.device).to(y.dtype)
     return F.relu(y if residual is None else y + residual)
+
+
+def normalise_convolve(x: Tensor, bias: Tensor, norm: nn.BatchNorm2d, convolution: nn.Conv2d) -> Tensor:
+    """convolution(relu(norm(x + bias))).
+
+    Args:
+        x: (N, C, T, V); where no gradient is asked for, it may be overwritten.
+        bias: (V, C).
+        norm: BatchNorm over C; in training mode its statistics move.
+        convolution: along T, padded so that a stride of 1 keeps T.
+
+    Returns:
+        (N, out, T / stride, V).
+    """
+    if norm.training and compiled(x, bias, norm.weight):
+        parameters = norm.weight, norm.bias, convolution.weight, convolution.bias
+        result: Tensor = _NormaliseConvolve.apply(x, bias, *parameters, norm, convolution.stride[0])  # type: ignore[no-untyped-call]
+        return result
+    y: Tensor = convolution(F.relu(norm(x + bias.t().unsqueeze(1))))
+    return y
+
+
+def convolve_normalise(x: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
+    """norm(convolution(x)): (N, C, T, V) to (N, out, T / stride, V)."""
+    if norm.training and norm.momentum is not None and compiled(x, norm.weight):
+        parameters = convolution.weight, convolution.bias, norm.weight, norm.bias
+        result: Tensor = _ConvolveNormalise.apply(x, *parameters, norm, convolution.stride)  # type: ignore[no-untyped-call]
+        return result
+    y: Tensor = norm(convolution(x))
+    return y
+
+
+class _ConvolveNormalise(torch.autograd.Function):
+    """PyTorch's operations; what the convolution gives is computed again in the backward pass, not kept."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        kernel: Tensor,
+        bias: Tensor,
+        weight: Tensor,
+        shift: Tensor,
+        norm: nn.BatchNorm2d,
+        stride: tuple[int, int],
+    ) -> Tensor:
+        assert norm.num_batches_tracked is not None and norm.momentum is not None
+        norm.num_batches_tracked += 1
+        y = F.conv2d(x, kernel, bias, stride)
+        moving = norm.running_mean, norm.running_var
+        result, mean, inverse = torch.native_batch_norm(y, weight, shift, *moving, True, norm.momentum, norm.eps)
+        ctx.save_for_backward(x, kernel, bias, weight, mean, inverse)
+        ctx.state = norm.eps, stride
+        return result
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, kernel, bias, weight, mean, inverse = ctx.saved_tensors
+        epsilon, stride = ctx.state
+        y = F.conv2d(x, kernel, bias, stride)
+        given, weight_slope, shift_slope = torch.ops.aten.native_batch_norm_backward(
+            gradient, y, weight, None, None, mean, inverse, True, epsilon, (True, True, True)
+        )
+        where = stride, (0, 0), (1, 1), False, (0, 0), 1, (True, True, True)
+        slopes = torch.ops.aten.convolution_backward(given, x, kernel, [len(bias)], *where)
+        return *slopes, weight_slope, shift_slope, None, None
+
+
+class _Normalise(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        shift: Tensor,
+        residual: Tensor | None,
+        norm: nn.BatchNorm2d,
+        dropout: Dropout | None,
+    ) -> Tensor:
+        rows = _rows(x)
+        statistics = _Statistics.of(rows, None, weight, shift, norm, x.shape[3])
+        more = None if residual is None else _rows(residual)
+        result = statistics.apply(rows, dropout, more, keep=any(ctx.needs_input_grad))
+        ctx.save_for_backward(rows, result)
+        ctx.state = statistics, dropout, residual is not None, x.shape
+        return _image(result, x.shape)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        rows, result = ctx.saved_tensors
+        statistics, dropout, added, shape = ctx.state
+        slopes = statistics.slopes(_rows(gradient), result, rows, dropout, keep=added)
+        residual = _image(slopes.residual, shape) if added else None
+        return _image(slopes.x, shape), slopes.weight, slopes.shift, residual, None, None
+
+
+class _NormaliseConvolve(torch.autograd.Function):
+    """What is convolved is cheap to normalise again: it is not kept for the backward pass."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        bias: Tensor,
+        weight: Tensor,
+        shift: Tensor,
+        kernel: Tensor,
+        kernel_bias: Tensor,
+        norm: nn.BatchNorm2d,
+        stride: int,
+    ) -> Tensor:
+        rows = _rows(x)
+        statistics = _Statistics.of(rows, bias, weight, shift, norm, x.shape[3])
+        ctx.save_for_backward(rows, kernel)
+        ctx.state = statistics, stride, x.shape
+        made = statistics.apply(rows, keep=any(ctx.needs_input_grad))
+        return convolve(_image(made, x.shape), kernel, kernel_bias, stride)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        rows, kernel = ctx.saved_tensors
+        statistics, stride, shape = ctx.state
+        result = statistics.apply(rows)
+        given, kernel_slope, kernel_bias_slope = convolve_slopes(gradient, _image(result, shape), kernel, stride)
+        slopes = statistics.slopes(_rows(given), result, rows)
+        bias_slope = slopes.total.view(shape[3], -1)
+        more = kernel_slope, kernel_bias_slope, None, None
+        return _image(slopes.x, shape), bias_slope, slopes.weight, slopes.shift, *more
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -80,91 +178,98 @@ def _rows(x: Tensor) -> Tensor:
     return last.view(last.shape[0] * last.shape[1], -1)
 
 
-_NO_FLOATS, _NO_BITS = np.empty((0, 1), np.float32), np.empty((0, 1), np.int16)
+def _image(rows: Tensor, shape: torch.Size) -> Tensor:
+    """(N * T, V * C) to `shape` (N, C, T, V), channels last."""
+    samples, channels, frames, joints = shape
+    return rows.view(samples, frames, joints, channels).permute(0, 3, 1, 2)
 
 
-class _Normalise(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        bias: Tensor | None,
-        weight: Tensor,
-        shift: Tensor,
-        residual: Tensor | None,
-        norm: nn.BatchNorm2d,
-        dropout: Dropout | None,
-    ) -> Tensor:
-        samples, channels, frames, joints = x.shape
-        rows = _rows(x)
+_NO_ROWS = np.empty((0, 1), np.float32)
+
+
+@dataclass(frozen=True)
+class _Slopes:
+    """Gradients of x (R, W), of its sum over rows (W,), of weight and shift (C,), and of the residual (R, W)."""
+
+    x: Tensor
+    total: Tensor
+    weight: Tensor
+    shift: Tensor
+    residual: Tensor
+
+
+@dataclass(frozen=True)
+class _Statistics:
+    """What a batch makes of BatchNorm. All are (W,), W joints times channels.
+
+    Attributes:
+        inverse, offset: x inverse + offset has mean 0 and deviation 1.
+        gain, move: x gain + move is what the layer gives.
+        joints: V.
+    """
+
+    inverse: Doubles
+    offset: Doubles
+    gain: Doubles
+    move: Doubles
+    joints: int
+
+    @classmethod
+    def of(
+        cls, rows: Tensor, bias: Tensor | None, weight: Tensor, shift: Tensor, norm: nn.BatchNorm2d, joints: int
+    ) -> _Statistics:
+        """Of rows (R, W) to which `bias` is added; the running statistics of `norm` move."""
         count = rows.shape[0] * joints
         if count < 2:
             raise ValueError("BatchNorm in training mode needs more than one value of each channel")
         added = np.zeros(rows.shape[1], np.float32) if bias is None else bias.reshape(-1).numpy()
         mean, variance = _moments(rows, added, joints)
-        centred = added - np.tile(mean, joints)
         _track(norm, mean, variance, count)
         inverse = np.tile(1 / np.sqrt(variance + norm.eps), joints)
-        gain = inverse * np.tile(weight.numpy(), joints)
-        move = gain * centred + np.tile(shift.numpy(), joints)
-        result = torch.empty(samples, frames, joints, channels)
-        more = None if residual is None else _rows(residual)
+        offset = inverse * (added - np.tile(mean, joints))
+        gain, move = np.tile(weight.numpy(), joints), np.tile(shift.numpy(), joints)
+        return cls(inverse, offset, gain * inverse, gain * offset + move, joints)
+
+    def apply(
+        self, rows: Tensor, dropout: Dropout | None = None, residual: Tensor | None = None, keep: bool = True
+    ) -> Tensor:
+        """relu(dropout(normalised and scaled rows) + residual): (R, W); `rows` become the result unless kept."""
+        result = torch.empty_like(rows) if keep else rows
         arrays = (
             rows.numpy(),
-            gain.astype(np.float32),
-            move.astype(np.float32),
-            *_drawn(dropout, rows),
-            _NO_FLOATS if more is None else more.numpy(),
-            result.view(rows.shape).numpy(),
+            self.gain.astype(np.float32),
+            self.move.astype(np.float32),
+            *(NOTHING_DROPPED if dropout is None else dropout.numbers),
+            _NO_ROWS if residual is None else residual.numpy(),
+            result.numpy(),
         )
         over_rows(lambda start, stop: fused_cpu.finish(*arrays, start, stop), len(rows))
-        ctx.save_for_backward(rows, result, weight)
-        ctx.state = (inverse, inverse * centred, dropout, bias is not None, residual is not None)
-        return result.permute(0, 3, 1, 2)
+        return result
 
-    @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        rows, result, weight = ctx.saved_tensors
-        inverse, offset, dropout, biased, added = ctx.state
-        samples, frames, joints, channels = result.shape
-        count = len(rows) * joints
-        given, out, x = _rows(gradient).numpy(), result.view(rows.shape).numpy(), rows.numpy()
-        drawn = _drawn(dropout, rows)
-        more = torch.empty_like(rows) if added else None
+    def slopes(
+        self, gradient: Tensor, result: Tensor, rows: Tensor, dropout: Dropout | None = None, keep: bool = False
+    ) -> _Slopes:
+        """From the gradient of what `apply` gave; `keep`: the residual's is asked for, too."""
+        count, channels = len(rows) * self.joints, rows.shape[1] // self.joints
+        x, drawn = rows.numpy(), NOTHING_DROPPED if dropout is None else dropout.numbers
+        kept = torch.empty_like(rows)
+        held = kept.numpy()
         first, second = (np.empty((fused_cpu.SLABS, rows.shape[1])) for _ in range(2))
-        arrays = (given, out, x, inverse.astype(np.float32), offset.astype(np.float32), *drawn)
-        kept = _NO_FLOATS if more is None else more.numpy()
-        over_rows(lambda start, stop: fused_cpu.slope_sums(*arrays, kept, first, second, start, stop), fused_cpu.SLABS)
-        shift_gradient = first.sum(axis=0).reshape(joints, channels).sum(axis=0)
-        weight_gradient = second.sum(axis=0).reshape(joints, channels).sum(axis=0)
+        normalised = self.inverse.astype(np.float32), self.offset.astype(np.float32)
+        arrays = (gradient.numpy(), result.numpy(), x, *normalised, *drawn, held, first, second)
+        over_rows(lambda start, stop: fused_cpu.slope_sums(*arrays, start, stop), fused_cpu.SLABS)
+        shift, weight = (sums.sum(axis=0).reshape(self.joints, channels).sum(axis=0) for sums in (first, second))
         # dx = gain (d - mean of d - normalised x times mean of d times normalised x)
-        gain = inverse * np.tile(weight.numpy(), joints)
-        by_mean, by_x = np.tile(shift_gradient / count, joints), np.tile(weight_gradient / count, joints)
-        factors = [gain, -gain * (by_mean + by_x * offset), -gain * by_x * inverse]
-        target = torch.empty_like(rows)
-        totals = np.empty((fused_cpu.SLABS if biased else 0, rows.shape[1]))
+        by_mean, by_x = np.tile(shift / count, self.joints), np.tile(weight / count, self.joints)
+        factors = self.gain, -self.gain * (by_mean + by_x * self.offset), -self.gain * by_x * self.inverse
+        target, totals = torch.empty_like(rows) if keep else kept, np.empty((fused_cpu.SLABS, rows.shape[1]))
         last = (*(factor.astype(np.float32) for factor in factors), target.numpy(), totals)
-        over_rows(lambda start, stop: fused_cpu.slopes(given, out, x, *drawn, *last, start, stop), fused_cpu.SLABS)
-        shape = (samples, frames, joints, channels)
-        return (
-            target.view(shape).permute(0, 3, 1, 2),
-            torch.from_numpy(totals.sum(axis=0).astype(np.float32)).view(joints, channels) if biased else None,
-            torch.from_numpy(weight_gradient.astype(np.float32)),
-            torch.from_numpy(shift_gradient.astype(np.float32)),
-            None if more is None else more.view(shape).permute(0, 3, 1, 2),
-            None,
-            None,
-        )
+        over_rows(lambda start, stop: fused_cpu.slopes(held, x, *drawn, *last, start, stop), fused_cpu.SLABS)
+        total, weight, shift = (torch.from_numpy(v.astype(np.float32)) for v in (totals.sum(axis=0), weight, shift))
+        return _Slopes(target, total, weight, shift, kept)
 
 
-def _drawn(dropout: Dropout | None, rows: Tensor) -> tuple[Any, ...]:
-    if dropout is None:
-        return _NO_BITS, np.int16(0), np.float32(1)
-    return dropout.bits.view(rows.shape).numpy(), np.int16(dropout.least), np.float32(dropout.factor)
-
-
-def _moments(rows: Tensor, added: Any, joints: int) -> tuple[Any, Any]:
+def _moments(rows: Tensor, added: NDArray[np.float32], joints: int) -> tuple[Doubles, Doubles]:
     """Mean and variance (C,) float64 of rows + added, over rows and joints."""
     first, second = (np.empty((fused_cpu.SLABS, rows.shape[1])) for _ in range(2))
     x = rows.numpy()

@@ -2,7 +2,8 @@
 
 Activations are (R, W): a row is a frame of a body, and holds joints times channels, so that loops are long and run on
 vectors; what belongs to a channel is repeated for each joint. Sums are taken slab by slab, in a fixed number of slabs,
-so they do not depend on the number of threads.
+so they do not depend on the number of threads. Which values are dropped is a function of their place, computed where it
+is needed and never stored.
 """
 
 from __future__ import annotations
@@ -12,7 +13,34 @@ import numpy as np
 
 SLABS = 8
 _ROWS = 32  # rows that are summed in float32 before float64 takes over
-_ZERO = np.float32(0)
+_ZERO, _ONE = np.float32(0), np.float32(1)
+_FIRST, _SECOND = np.uint32(0x21F0AAAD), np.uint32(0xD35A2D97)
+_15, _16 = np.uint32(15), np.uint32(16)
+
+
+@numba.njit(inline="always")  # type: ignore[untyped-decorator]
+def _scrambled(x):  # type: ignore[no-untyped-def]
+    """A permutation of 32 bits in which each bit of the result depends on all of `x` (Wellons' hash prospector)."""
+    x = np.uint32(np.uint32(x ^ (x >> _16)) * _FIRST)
+    x = np.uint32(np.uint32(x ^ (x >> _15)) * _SECOND)
+    return np.uint32(x ^ (x >> _15))
+
+
+@numba.njit(inline="always")  # type: ignore[untyped-decorator]
+def _drop(work, row, first_key, second_key, least, factor):  # type: ignore[no-untyped-def]
+    """Values of a row that are kept are multiplied with `factor`, the others become 0."""
+    start = np.uint32(row * len(work))
+    for j in range(len(work)):
+        place = np.uint32(start + np.uint32(j))
+        drawn = _scrambled(np.uint32(_scrambled(np.uint32(place ^ first_key)) + second_key))
+        work[j] = work[j] * factor if drawn >= least else _ZERO
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def drop(values, first_key, second_key, least, factor, start, stop):  # type: ignore[no-untyped-def]
+    """Rows `start` to `stop` of `values` (R, W), in place: dropout by itself."""
+    for row in range(start, stop):
+        _drop(values[row], row, first_key, second_key, least, factor)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -42,10 +70,10 @@ def moments(x, first_sum, second_sum, start, stop):  # type: ignore[no-untyped-d
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def finish(x, scale, shift, bits, least, factor, residual, out, start, stop):  # type: ignore[no-untyped-def]
+def finish(x, scale, shift, first_key, second_key, least, factor, residual, out, start, stop):  # type: ignore[no-untyped-def]
     """Rows `start` to `stop`: out = relu(dropout(x scale + shift) + residual).
 
-    A value is kept where its bits are `least` or more. `bits` and `residual` have no rows where there is neither.
+    Nothing is dropped where `factor` is 1. `residual` has no rows where there is none.
     """
     width = x.shape[1]
     work = np.empty(width, dtype=np.float32)
@@ -53,10 +81,8 @@ def finish(x, scale, shift, bits, least, factor, residual, out, start, stop):  #
         values, target = x[row], out[row]
         for j in range(width):
             work[j] = values[j] * scale[j] + shift[j]
-        if len(bits):
-            drawn = bits[row]
-            for j in range(width):
-                work[j] = work[j] * factor if drawn[j] >= least else _ZERO
+        if factor > _ONE:
+            _drop(work, row, first_key, second_key, least, factor)
         if len(residual):
             more = residual[row]
             for j in range(width):
@@ -66,10 +92,12 @@ def finish(x, scale, shift, bits, least, factor, residual, out, start, stop):  #
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def slope_sums(gradient, out, x, inverse, offset, bits, least, factor, residual, first_sum, second_sum, start, stop):  # type: ignore[no-untyped-def]
+def slope_sums(  # type: ignore[no-untyped-def]
+    gradient, out, x, inverse, offset, first_key, second_key, least, factor, kept, first_sum, second_sum, start, stop
+):
     """For slabs: sums of d and of d times the normalised x, d the gradient before ReLU, residual and dropout.
 
-    Where there is a residual (`residual` has rows), its gradient is written to it.
+    The gradient before ReLU, which is that of a residual, is written to `kept`.
     """
     rows, width = x.shape
     work = np.empty(width, dtype=np.float32)
@@ -82,12 +110,13 @@ def slope_sums(gradient, out, x, inverse, offset, bits, least, factor, residual,
             one[:] = 0
             two[:] = 0
             for row in range(first, min(first + _ROWS, last)):
-                _before_relu(gradient[row], out[row], work)
-                if len(residual):
-                    residual[row] = work
-                if len(bits):
-                    _before_dropout(work, bits[row], least, factor)
-                values = x[row]
+                given, reached, values, target = gradient[row], out[row], x[row], kept[row]
+                for j in range(width):
+                    value = _ZERO if reached[j] <= _ZERO else given[j]
+                    target[j] = value
+                    work[j] = value
+                if factor > _ONE:
+                    _drop(work, row, first_key, second_key, least, factor)
                 for j in range(width):
                     one[j] += work[j]
                     two[j] += work[j] * (values[j] * inverse[j] + offset[j])
@@ -96,37 +125,28 @@ def slope_sums(gradient, out, x, inverse, offset, bits, least, factor, residual,
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def slopes(gradient, out, x, bits, least, factor, a, b, c, target, total, start, stop):  # type: ignore[no-untyped-def]
-    """For slabs: target = a d + b + c x, d as in `slope_sums`; its sum to `total` (SLABS, W) if that has rows."""
+def slopes(kept, x, first_key, second_key, least, factor, a, b, c, target, total, start, stop):  # type: ignore[no-untyped-def]
+    """For slabs: target = a d + b + c x, d as in `slope_sums`; `total` (SLABS, W) is its sum.
+
+    `target` may be `kept`.
+    """
     rows, width = x.shape
     work, part = np.empty(width, dtype=np.float32), np.zeros(width, dtype=np.float32)
     for slab in range(start, stop):
         last = rows * (slab + 1) // SLABS
-        if len(total):
-            total[slab] = 0
+        total[slab] = 0
         for first in range(rows * slab // SLABS, last, _ROWS):
             part[:] = 0
             for row in range(first, min(first + _ROWS, last)):
-                _before_relu(gradient[row], out[row], work)
-                if len(bits):
-                    _before_dropout(work, bits[row], least, factor)
-                values, slope = x[row], target[row]
+                given, values, slope = kept[row], x[row], target[row]
                 for j in range(width):
-                    slope[j] = a[j] * work[j] + b[j] + c[j] * values[j]
-                if len(total):
-                    for j in range(width):
-                        part[j] += slope[j]
-            if len(total):
-                total[slab] += part
-
-
-@numba.njit(inline="always")  # type: ignore[untyped-decorator]
-def _before_relu(gradient, out, work):  # type: ignore[no-untyped-def]
-    for j in range(len(work)):
-        work[j] = _ZERO if out[j] <= _ZERO else gradient[j]
-
-
-@numba.njit(inline="always")  # type: ignore[untyped-decorator]
-def _before_dropout(work, bits, least, factor):  # type: ignore[no-untyped-def]
-    for j in range(len(work)):
-        work[j] = work[j] * factor if bits[j] >= least else _ZERO
+                    work[j] = given[j]
+                if factor > _ONE:
+                    _drop(work, row, first_key, second_key, least, factor)
+                for j in range(width):
+                    work[j] = a[j] * work[j] + b[j] + c[j] * values[j]
+                for j in range(width):
+                    slope[j] = work[j]
+                for j in range(width):
+                    part[j] += work[j]
+            total[slab] += part

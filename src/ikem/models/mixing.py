@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,24 +17,61 @@ from ikem.parallel import compiled, over_rows
 mixing_cpu: Any = _compiled  # compiled functions have no signature that a type checker could read
 
 
-def gather_joints(x: Tensor, weight: Tensor, linked: Tensor) -> Tensor:
-    """Sum over source joints of weight[k, source, receiver] x[..., source, :], for each receiver and subset k.
+@dataclass(frozen=True)
+class Entries:
+    """The entries of a graph (3, V, V) that may differ from zero, by what they lead to and by what they come from."""
+
+    linked: NDArray[np.int64]
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    by_source: NDArray[np.int64]
+    fresh_target: NDArray[np.bool_]
+    fresh_source: NDArray[np.bool_]
+    bare_targets: NDArray[np.int64]
+    bare_sources: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, linked: Tensor, joints: int) -> Entries:
+        """From (E, 3) int64 on the CPU, rows (k, source, receiver)."""
+        rows = linked.numpy()
+        target = rows[:, 2] * 3 + rows[:, 0]
+        order = np.argsort(target, kind="stable")
+        rows, target = rows[order], target[order]
+        source = np.ascontiguousarray(rows[:, 1])
+        by_source = np.argsort(source, kind="stable")
+        fresh = _fresh(target), _fresh(source[by_source])
+        bare = np.setdiff1d(np.arange(3 * joints), target), np.setdiff1d(np.arange(joints), source)
+        return cls(rows, source, target, by_source, *fresh, *bare)
+
+
+def _fresh(places: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return np.append(True, places[1:] != places[:-1])
+
+
+def graph_convolution(x: Tensor, weight: Tensor, kernel: Tensor, entries: Entries) -> Tensor:
+    """Each joint gathers what its neighbours hold, subset by subset; one matrix follows for all joints.
 
     Args:
-        x: (R, V, C), contiguous.
-        weight: (3, V, V).
-        linked: (E, 3) int64 on the CPU, the entries (k, source, receiver) of `weight` that may differ from zero; only
-            these get a gradient.
+        x: (N, C, T, V), best with channels last.
+        weight: (3, V, V): entry (k, source, receiver) is what `receiver` takes of `source` in subset k.
+        kernel: (out, 3 * C): for each subset in turn, what becomes of the C channels.
+        entries: those of `weight` that may differ from zero; only these get a gradient.
 
     Returns:
-        (R, V, 3 * C): receivers, and for each the channels of subset after subset.
+        (N, out, T, V).
     """
-    result: Tensor
-    if compiled(x, weight):
-        result = _GatherJoints.apply(x, weight, linked)  # type: ignore[no-untyped-call]
-    else:
-        result = torch.matmul(_by_receiver(weight).to(x.dtype), x)
-    return result.view(x.shape[0], x.shape[1], -1)
+    if compiled(x, weight, kernel):
+        result: Tensor = _GraphConvolution.apply(x, weight, kernel, entries)  # type: ignore[no-untyped-call]
+        return result
+    samples, channels, frames, joints = x.shape
+    rows = x.permute(0, 2, 3, 1).reshape(samples * frames, joints, channels)
+    gathered = torch.matmul(_by_receiver(weight).to(x.dtype), rows)
+    return F.conv2d(_as_image(gathered, samples, frames), kernel[:, :, None, None])
+
+
+def _as_image(gathered: Tensor, samples: int, frames: int) -> Tensor:
+    """(N * T, V * 3, C) to (N, 3 * C, T, V), channels last."""
+    return gathered.view(samples, frames, gathered.shape[1] // 3, -1).permute(0, 3, 1, 2)
 
 
 def _by_receiver(weight: Tensor) -> Tensor:
@@ -42,65 +80,54 @@ def _by_receiver(weight: Tensor) -> Tensor:
     return weight.permute(2, 0, 1).reshape(3 * joints, joints)
 
 
-@dataclass(frozen=True)
-class _Entries:
-    """The entries of a graph (3, V, V), in two orders: by what they lead to, and by what they come from."""
-
-    linked: NDArray[np.int64]
-    source: NDArray[np.int64]
-    target: NDArray[np.int64]
-    by_source: NDArray[np.int64]
-    fresh_target: NDArray[np.bool_]
-    fresh_source: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, linked: Tensor) -> _Entries:
-        """From (E, 3) rows (k, source, receiver)."""
-        rows = linked.numpy()
-        target = rows[:, 2] * 3 + rows[:, 0]
-        order = np.argsort(target, kind="stable")
-        rows, target = rows[order], target[order]
-        source = np.ascontiguousarray(rows[:, 1])
-        by_source = np.argsort(source, kind="stable")
-        return cls(rows, source, target, by_source, _fresh(target), _fresh(source[by_source]))
-
-
-def _fresh(places: NDArray[np.int64]) -> NDArray[np.bool_]:
-    return np.append(True, places[1:] != places[:-1])
-
-
-class _GatherJoints(torch.autograd.Function):
-    """Only the entries that can differ from zero take part, in the product and in its gradients."""
+class _GraphConvolution(torch.autograd.Function):
+    """Only the entries that can differ from zero take part, in the product and in its gradients. What was gathered is
+    three times as large as the input, and cheap: it is gathered again in the backward pass, not kept."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, linked: Tensor) -> Tensor:
-        entries = _Entries.of(linked)
+    def forward(ctx: Any, x: Tensor, weight: Tensor, kernel: Tensor, entries: Entries) -> Tensor:
+        samples, channels, frames, joints = x.shape
         factors = weight.numpy()[tuple(entries.linked[:, column] for column in (0, 1, 2))]
-        rows, joints, channels = x.shape
-        out = x.new_zeros(rows, 3 * joints, channels)
-        arrays = (x.numpy(), factors, entries.source, entries.target, entries.fresh_target, out.numpy())
-        over_rows(lambda start, stop: mixing_cpu.combine(*arrays, start, stop), rows)
-        ctx.save_for_backward(x)
-        ctx.entries, ctx.factors, ctx.like = entries, factors, weight
-        return out
+        rows = x.permute(0, 2, 3, 1).contiguous().view(samples * frames, joints, channels)
+        gathered = _as_image(_gather(rows, factors, entries), samples, frames)
+        ctx.save_for_backward(rows, kernel)
+        ctx.entries, ctx.factors, ctx.weight_shape = entries, factors, weight.shape
+        return F.conv2d(gathered, kernel[:, :, None, None])
 
     @staticmethod
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        (x,) = ctx.saved_tensors
-        entries, given = ctx.entries, gradient.contiguous().numpy()
-        x_gradient = weight_gradient = None
-        if ctx.needs_input_grad[0]:
-            x_gradient = torch.zeros_like(x)
-            order = entries.by_source
-            arrays = (given, ctx.factors[order], entries.target[order], entries.source[order], entries.fresh_source)
-            slopes = x_gradient.numpy()
-            over_rows(lambda start, stop: mixing_cpu.combine(*arrays, slopes, start, stop), len(slopes))
-        if ctx.needs_input_grad[1]:
-            sums = np.empty((mixing_cpu.SLABS, len(entries.source)))
-            pairs = (x.numpy(), given, entries.source, entries.target, sums)
-            over_rows(lambda start, stop: mixing_cpu.entry_products(*pairs, start, stop), mixing_cpu.SLABS)
-            weight_gradient = torch.zeros_like(ctx.like)
-            places = tuple(torch.from_numpy(entries.linked[:, column].copy()) for column in (0, 1, 2))
-            weight_gradient[places] = torch.from_numpy(sums.sum(axis=0)).to(weight_gradient.dtype)
-        return x_gradient, weight_gradient, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        rows, kernel = ctx.saved_tensors
+        entries: Entries = ctx.entries
+        samples, _, frames, joints = gradient.shape
+        gathered = _as_image(_gather(rows, ctx.factors, entries), samples, frames)
+        gathered_slope, kernel_slope, _ = torch.ops.aten.convolution_backward(
+            gradient,
+            gathered,
+            kernel[:, :, None, None],
+            None,
+            *((1, 1), (0, 0), (1, 1), False, (0, 0), 1, (True, True, False)),
+        )
+        del gathered
+        given = gathered_slope.permute(0, 2, 3, 1).contiguous().view(len(rows), 3 * joints, -1).numpy()
+        sums = np.empty((mixing_cpu.SLABS, len(entries.source)))
+        pairs = (rows.numpy(), given, entries.source, entries.target, sums)
+        over_rows(lambda start, stop: mixing_cpu.entry_products(*pairs, start, stop), mixing_cpu.SLABS)
+        slope, order = torch.empty_like(rows), entries.by_source
+        arrays = (given, ctx.factors[order], entries.target[order], entries.source[order], entries.fresh_source)
+        more = (entries.bare_sources, slope.numpy())
+        over_rows(lambda start, stop: mixing_cpu.combine(*arrays, *more, start, stop), len(rows))
+        weight_slope = torch.zeros(ctx.weight_shape)
+        places = tuple(torch.from_numpy(entries.linked[:, column].copy()) for column in (0, 1, 2))
+        weight_slope[places] = torch.from_numpy(sums.sum(axis=0).astype(np.float32))
+        return slope.view(samples, frames, joints, -1).permute(0, 3, 1, 2), weight_slope, kernel_slope[:, :, 0, 0], None
+
+
+def _gather(rows: Tensor, factors: NDArray[np.float32], entries: Entries) -> Tensor:
+    """(R, V, C) to (R, V * 3, C): receivers, and for each the subsets."""
+    count, joints, channels = rows.shape
+    out = rows.new_empty(count, 3 * joints, channels)
+    arrays = (rows.numpy(), factors, entries.source, entries.target, entries.fresh_target, entries.bare_targets)
+    gathered = out.numpy()
+    over_rows(lambda start, stop: mixing_cpu.combine(*arrays, gathered, start, stop), count)
+    return out

@@ -10,20 +10,24 @@ import numpy as np
 
 SLABS = 8
 _ROWS = 32  # rows that are summed in float32 before float64 takes over
+_ZERO = np.float32(0)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def combine(x, weight, source, target, fresh, out, start, stop):  # type: ignore[no-untyped-def]
+def combine(x, weight, source, target, fresh, bare, out, start, stop):  # type: ignore[no-untyped-def]
     """Rows `start` to `stop`: out[:, target] = sum of weight x[:, source] over all entries with that target.
 
     Args:
         x: (R, places, C).
         weight, source, target: (E,) the entries, those of one target next to each other.
         fresh: (E,) whether the entry is the first of its target.
-        out: (R, other places, C); places without an entry are left as they are.
+        bare: the places without an entry; they become 0.
+        out: (R, other places, C).
     """
     width = x.shape[2]
     for row in range(start, stop):
+        for place in bare:
+            out[row, place] = _ZERO
         for entry in range(len(weight)):
             factor, values, result = weight[entry], x[row, source[entry]], out[row, target[entry]]
             if fresh[entry]:

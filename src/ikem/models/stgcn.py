@@ -7,12 +7,12 @@ operations: joints are aggregated first and one 1x1 convolution follows, and dro
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ikem.models.fused import Dropout, normalise
+from ikem.models.dropout import Dropout
+from ikem.models.fused import convolve_normalise, normalise, normalise_convolve
 from ikem.models.graph import Distances, adjacency
-from ikem.models.mixing import gather_joints
+from ikem.models.mixing import Entries, graph_convolution
 from ikem.skeleton import Skeleton
 
 TEMPORAL_KERNEL = 9
@@ -60,33 +60,26 @@ class Block(nn.Module):
             self.shortcut = nn.Conv2d(inputs, outputs, 1, (stride, 1))
             self.shortcut_norm = nn.BatchNorm2d(outputs)
 
-    def forward(self, x: Tensor, graph: Tensor, linked: Tensor, dropout: Dropout | None) -> Tensor:
+    def forward(self, x: Tensor, graph: Tensor, entries: Entries, dropout: Dropout | None) -> Tensor:
         """(N, in, T, V) to (N, out, T / stride, V)."""
-        mixed, bias = self._mix(x, graph * self.edge_importance, linked)
-        y = self.temporal(normalise(mixed, self.graph_norm, bias, None, None))
+        mixed, bias = self._mix(x, graph * self.edge_importance, entries)
+        y = normalise_convolve(mixed, bias, self.graph_norm, self.temporal)
         residual = x if self.residual else None
         if self.shortcut is not None and self.shortcut_norm is not None:
-            residual = self.shortcut_norm(self.shortcut(x))
-        return normalise(y, self.temporal_norm, None, dropout, residual)
+            residual = convolve_normalise(x, self.shortcut, self.shortcut_norm)
+        return normalise(y, self.temporal_norm, dropout, residual)
 
-    def output_shape(self, x: Tensor) -> tuple[int, int, int, int]:
-        """Shape of what `forward` makes of `x`."""
-        return x.shape[0], self.temporal.out_channels, (x.shape[2] - 1) // self.stride + 1, x.shape[3]
-
-    def _mix(self, x: Tensor, weight: Tensor, linked: Tensor) -> tuple[Tensor, Tensor]:
+    def _mix(self, x: Tensor, weight: Tensor, entries: Entries) -> tuple[Tensor, Tensor]:
         """The graph convolution: sum over subsets of (W_k x + b_k) A_k, with x A_k taken first.
 
         Returns:
             (N, out, T, V) without its bias, and the bias (V, out).
         """
-        samples, inputs, frames, joints = x.shape
-        outputs = self.temporal.out_channels
-        rows = x.permute(0, 2, 3, 1).reshape(samples * frames, joints, inputs)
-        gathered = gather_joints(rows, weight, linked).view(samples, frames, joints, SUBSETS * inputs)
-        kernel = self.graph.weight.view(SUBSETS, outputs, inputs).transpose(0, 1).reshape(outputs, -1, 1, 1)
+        inputs, outputs = x.shape[1], self.temporal.out_channels
+        kernel = self.graph.weight.view(SUBSETS, outputs, inputs).transpose(0, 1).reshape(outputs, -1)
         # A bias reaches a joint as often as the joint receives something.
         bias = weight.sum(dim=1).t() @ self.graph.bias.view(SUBSETS, outputs)  # type: ignore[union-attr]
-        return F.conv2d(gathered.permute(0, 3, 1, 2), kernel), bias
+        return graph_convolution(x, weight, kernel, entries), bias
 
 
 class STGCN(nn.Module):
@@ -116,7 +109,7 @@ class STGCN(nn.Module):
         joints = skeleton.joint_count
         self.dropout = dropout
         self.register_buffer("graph", torch.from_numpy(adjacency(skeleton, graph_distances)), persistent=False)
-        self._linked = torch.nonzero(self.graph)
+        self._entries = Entries.of(torch.nonzero(self.graph), joints)
         self.input_norm = nn.BatchNorm1d(joints * in_channels)
         first = Block((in_channels, hidden_channels), 1, joints, residual=False)
         rest = [
@@ -136,14 +129,13 @@ class STGCN(nn.Module):
             (N, hidden_dim): the mean over frames and joints, then over bodies, absent ones counted.
         """
         clips, bodies = x.shape[:2]
-        generator = None
-        if self.training and self.dropout > 0:
-            if dropout_seed is None:
-                raise ValueError("training with dropout needs a dropout_seed")
-            generator = torch.Generator(x.device).manual_seed(dropout_seed)
+        if not (self.training and self.dropout > 0):
+            dropout_seed = None
+        elif dropout_seed is None:
+            raise ValueError("training with dropout needs a dropout_seed")
         x = x.flatten(0, 1)
         if self.training:
-            each = self._embed(x, generator)
+            each = self._embed(x, dropout_seed)
         else:  # each body is by itself, so what is absent is embedded once
             present = x.ne(0).flatten(1).any(dim=1)
             first = present.int().argmin()
@@ -153,7 +145,7 @@ class STGCN(nn.Module):
             each = self._embed(x[some], None)[torch.where(present, place, place[first])]
         return each.view(clips, bodies, -1).mean(dim=1)
 
-    def _embed(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _embed(self, x: Tensor, dropout_seed: int | None) -> Tensor:
         """(bodies, C, T, V) to (bodies, hidden_dim)."""
         bodies, channels, frames, joints = x.shape
         x = x.permute(0, 3, 1, 2).reshape(bodies, joints * channels, frames)
@@ -162,7 +154,7 @@ class STGCN(nn.Module):
         for index, block in enumerate(self.blocks):
             assert isinstance(block, Block)
             dropout = None
-            if generator is not None and index > 0:
-                dropout = Dropout.draw(block.output_shape(x), self.dropout, generator)
-            x = block(x, self.graph, self._linked, dropout)
-        return x.mean(dim=(2, 3))
+            if dropout_seed is not None and index > 0:
+                dropout = Dropout(dropout_seed + index, self.dropout)
+            x = block(x, self.graph, self._entries, dropout)
+        return x.sum(dim=(2, 3)) / (x.shape[2] * x.shape[3])  # the gradient of a mean would be stored whole
