@@ -6,7 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from job_support import Workshop, opened_workshop
+from ikem.threads import use_threads
+
+use_threads(1)  # tests run side by side; more threads than cores wait for one another
+
+from job_support import Workshop, opened_workshop  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -166,7 +166,7 @@ class _NormaliseConvolve(torch.autograd.Function):
         statistics, stride, shape = ctx.state
         result = statistics.apply(rows)
         given, kernel_slope, kernel_bias_slope = convolve_slopes(gradient, _image(result, shape), kernel, stride)
-        slopes = statistics.slopes(_rows(given), result, rows)
+        slopes = statistics.slopes(_rows(given), result, rows, overwrite=True)
         bias_slope = slopes.total.view(shape[3], -1)
         more = kernel_slope, kernel_bias_slope, None, None
         return _image(slopes.x, shape), bias_slope, slopes.weight, slopes.shift, *more
@@ -247,12 +247,25 @@ class _Statistics:
         return result
 
     def slopes(
-        self, gradient: Tensor, result: Tensor, rows: Tensor, dropout: Dropout | None = None, keep: bool = False
+        self,
+        gradient: Tensor,
+        result: Tensor,
+        rows: Tensor,
+        dropout: Dropout | None = None,
+        keep: bool = False,
+        overwrite: bool = False,
     ) -> _Slopes:
-        """From the gradient of what `apply` gave; `keep`: the residual's is asked for, too."""
+        """From the gradient of what `apply` gave.
+
+        Args:
+            gradient, result, rows: (R, W).
+            dropout: that of `apply`.
+            keep: whether the residual's gradient is asked for.
+            overwrite: whether the memory of `gradient` may be used.
+        """
         count, channels = len(rows) * self.joints, rows.shape[1] // self.joints
         x, drawn = rows.numpy(), NOTHING_DROPPED if dropout is None else dropout.numbers
-        kept = torch.empty_like(rows)
+        kept = gradient if overwrite else torch.empty_like(rows)
         held = kept.numpy()
         first, second = (np.empty((fused_cpu.SLABS, rows.shape[1])) for _ in range(2))
         normalised = self.inverse.astype(np.float32), self.offset.astype(np.float32)

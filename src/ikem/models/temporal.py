@@ -100,14 +100,13 @@ class _Transforms:
         sums = [torch.zeros_like(each) for each in kernels]
         bias_slope, nothing = x.new_zeros(len(kernel)), x.new_zeros(inputs)
         to, back = (np.ascontiguousarray(matrix.T) for matrix in (self.gather, self.spread))
-        where = (1, 1), (0, 0), (1, 1), False, (0, 0), 1, (True, True, False)
         for some in _pieces(samples):
             given = self._spectrum(gradient[some], to)
             bias_slope += given[0].sum(dim=(0, 2, 3))
-            parts = zip(given, self._spectrum(x[some], self.spread), kernels, strict=True)
-            both = [torch.ops.aten.convolution_backward(*part, None, *where) for part in parts]
-            self._frames([slope for slope, _, _ in both], back, nothing, out[some])
-            torch._foreach_add_(sums, [slope for _, slope, _ in both])
+            made = _slopes(given, self._spectrum(x[some], self.spread), kernels, sums)
+            del given
+            self._frames(made, back, nothing, out[some])
+            del made
         slopes = [sums[0].view(1, -1, inputs)]
         for total in sums[1:]:
             square = total.view(2, -1, 2, inputs)
@@ -140,6 +139,17 @@ class _Transforms:
         zero, *others = (part.permute(0, 2, 3, 1).contiguous() for part in made)
         arrays = (zero.numpy(), torch.stack(others).numpy(), matrix, bias.numpy(), out.numpy())
         over_rows(lambda start, stop: temporal_cpu.gather(*arrays, start, stop), len(out))
+
+
+def _slopes(given: list[Tensor], seen: list[Tensor], kernels: list[Tensor], sums: list[Tensor]) -> list[Tensor]:
+    """Gradients of the spectra that were `seen`; those of the kernels are added to `sums`."""
+    where = (1, 1), (0, 0), (1, 1), False, (0, 0), 1, (True, True, False)
+    slopes = []
+    for *parts, total in zip(given, seen, kernels, sums, strict=True):
+        slope, kernel_slope, _ = torch.ops.aten.convolution_backward(*parts, None, *where)
+        total += kernel_slope
+        slopes.append(slope)
+    return slopes
 
 
 def _pieces(samples: int) -> list[slice]:
