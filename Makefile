@@ -1,5 +1,7 @@
 # make demo      the whole benchmark on recordings that it makes itself
-# make test      the tests
+# make test      the tests, but for those of the next two lines
+# make test-slow the tests that take minutes each
+# make test-slurm  the workflow through a real SLURM, which is installed if it is missing (Debian, as root)
 # make lint      style, types, dependencies
 # make bench     timings against a plain transcription
 PYTHON ?= python3.11
@@ -8,7 +10,7 @@ BIN := $(VENV)/bin
 CORES ?= all
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo test lint bench clean help
+.PHONY: demo test test-slow test-slurm lint bench clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -25,7 +27,15 @@ demo: $(VENV)/ready
 	@python -m ikem show results/tables
 
 test: $(VENV)/ready
-	python -m pytest -m "not slurm" --numprocesses 2 --dist loadfile
+	python -m pytest -m "not slurm and not slow" --numprocesses 2 --dist loadfile
+	@echo "Left out: make test-slow, make test-slurm"
+
+test-slow: $(VENV)/ready
+	python -m pytest -m slow --numprocesses 2
+
+test-slurm: $(VENV)/ready
+	command -v slurmctld munged > /dev/null || (apt-get update && apt-get install --yes slurm-wlm munge)
+	python -m pytest -m slurm
 
 lint: $(VENV)/ready
 	ruff check .
