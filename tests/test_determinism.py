@@ -50,7 +50,8 @@ def place_of(workshop: Workshop, folder: Path) -> tuple[Path, Path]:
     """A folder with the workflow and the prepared data in it; and its config."""
     folder.mkdir()
     shutil.copy(ROOT / "Snakefile", folder)
-    shutil.copytree(ROOT / "rules", folder / "rules")
+    for name in ("rules", "profiles"):
+        shutil.copytree(ROOT / name, folder / name)
     for part in ("raw", "archives", "decoded", "prepared", "modalities", "splits"):
         shutil.copytree(workshop.results / "tiny" / part, folder / "results" / "tiny" / part)
     return folder, write_config(folder, SMALL)
@@ -92,17 +93,17 @@ def both(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     folder = tmp_path_factory.mktemp("determinism")
     told = []
     calm, calm_config = place_of(workshop, folder / "calm")
-    first = snakemake(calm, calm_config, "--cores", "1", "--keep-going")
+    first = snakemake(calm, calm_config, "--cores", "1")
     assert first.returncode == 1
     wild, wild_config = place_of(workshop, folder / "wild")
     killer = Killer(wild)
     killer.start()
-    second = snakemake(wild, wild_config, "--cores", "4", "--keep-going")
+    second = snakemake(wild, wild_config, "--cores", "4")
     killer.stop = True
     killer.join()
     assert second.returncode == 1
     assert killer.killed == 1, second.stderr
-    again = snakemake(wild, wild_config, "--cores", "4", "--keep-going")
+    again = snakemake(wild, wild_config, "--cores", "4")
     assert again.returncode == 1
     for place, config in ((calm, calm_config), (wild, wild_config)):
         tables = snakemake(place, config, "--cores", "1", "tables_so_far")

@@ -17,7 +17,7 @@ PLUGINS = {"slurm": "slurm", "kubernetes": "", "lsf": "lsf", "pbs": "cluster_gen
 
 
 def test_every_profile_is_tested() -> None:
-    assert set(PLUGINS) == {path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml")}
+    assert set(PLUGINS) == {path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml")} - {"default"}
 
 
 @pytest.mark.parametrize("name", PLUGINS)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,12 +13,23 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 import torch
 
 from ikem.plan import Job
 from ikem.train.checkpoint import load_tensors
-from job_support import Workshop, command_of, kill, same, until
+from job_support import (
+    LONGER,
+    ROOT,
+    Workshop,
+    command_of,
+    kill,
+    same,
+    snakemake_environment,
+    until,
+    write_config,
+)
 
 KINDS = {
     "stage1": {"modality": "joint"},
@@ -151,6 +164,34 @@ def test_the_real_command_line_killed(workshop: Workshop, tmp_path: Path) -> Non
     assert again.returncode == 0, again.stderr
     assert "going on from epoch 5, step" in again.stderr
     assert_same_result(job, output)
+
+
+def test_snakemake_killed(workshop: Workshop, tmp_path: Path) -> None:
+    """The power goes: Snakemake and its jobs are killed at once; the same command goes on, and needs nothing else."""
+    shutil.copy(ROOT / "Snakefile", tmp_path)
+    for name in ("rules", "profiles"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for part in ("raw", "archives", "decoded", "prepared", "splits"):
+        shutil.copytree(workshop.results / "tiny" / part, tmp_path / "results" / "tiny" / part)
+    job = workshop.job("stage1", modality="joint")
+    write_config(tmp_path, LONGER, {"compute": {"checkpoint_minutes": 0.0}})
+    output = tmp_path / job.output.relative_to(workshop.folder)
+    command = ["snakemake", str(output), "--cores", "2", "--configfile", "config.yaml"]
+    environment = snakemake_environment()
+    run = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        assert until(lambda: list(output.parent.glob(".*checkpoint")), 120)
+    finally:
+        killed = [run.pid, *(child.pid for child in psutil.Process(run.pid).children(recursive=True))]
+        for number in killed:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        run.wait()
+    assert not output.exists()
+    again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200)
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert "going on from epoch" in again.stderr
+    assert same(output, job.output)
 
 
 def test_stage_1_run_on_is_one_run(workshop: Workshop, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the workflow in it, its name not the plainest."""
     folder = tmp_path_factory.mktemp("a place with spaces")
     shutil.copy(ROOT / "Snakefile", folder)
-    for name in ("rules", "config"):
+    for name in ("rules", "config", "profiles"):
         shutil.copytree(ROOT / name, folder / name)
     shutil.copy(TINY, folder / "config" / "tiny.yaml")
     return folder
