@@ -34,7 +34,7 @@ test-slow: $(VENV)/ready
 	python -m pytest -m slow --numprocesses 2
 
 test-slurm: $(VENV)/ready
-	command -v slurmctld munged > /dev/null || (apt-get update && apt-get install --yes slurm-wlm munge)
+	(command -v slurmctld && command -v munged) > /dev/null || (apt-get update && apt-get install --yes slurm-wlm munge)
 	python -m pytest -m slurm
 
 lint: $(VENV)/ready

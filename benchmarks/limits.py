@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from tabulate import tabulate
 from benchmarks.measure import ROOT
 from benchmarks.pair import Sizes
 from ikem.models.stgcn import SUBSETS, TEMPORAL_KERNEL, block_widths
+from ikem.models.temporal import WIDE
 from ikem.parallel import times_transposed
 from ikem.threads import keep_memory, use_threads
 
@@ -45,9 +47,9 @@ def modalities(sizes: Sizes) -> Cost:
     return sizes.modalities * each, (sizes.modalities - 1) * each / FLOAT * 30
 
 
-def encoder(sizes: Sizes, batch: int | None = None, backward: bool = True) -> Cost:
-    """Three arrays of each block (its input, before both normalisations) are written and read; each convolution costs
-    once forward and twice backward."""
+def encoder(sizes: Sizes, batch: int | None = None, backward: bool = True, training: bool = True) -> Cost:
+    """Of each block its input, what comes before both normalisations, and its output are written, and read in the
+    backward pass; each convolution costs once forward and twice backward. In training the wide ones are transformed."""
     widths = [(AXES, sizes.hidden_channels, 1), *block_widths(sizes.hidden_channels, sizes.hidden_dim)]
     frames, clips = sizes.frames, (batch or sizes.batch) * BODIES
     moved, done = 0.0, 0.0
@@ -56,7 +58,10 @@ def encoder(sizes: Sizes, batch: int | None = None, backward: bool = True) -> Co
         frames = (frames - 1) // stride + 1
         after = clips * frames * JOINTS
         moved += FLOAT * (before * inputs + before * outputs + 2 * after * outputs)
-        done += 2 * before * inputs * outputs * SUBSETS + 2 * after * outputs * outputs * TEMPORAL_KERNEL
+        taps = float(TEMPORAL_KERNEL)
+        if training and stride == 1 and outputs >= WIDE:
+            taps = min(taps, (1 + 4 * ((frames + TEMPORAL_KERNEL // 2) // 2)) / frames)
+        done += 2 * before * inputs * outputs * SUBSETS + 2 * after * outputs * outputs * taps
         if stride != 1 or inputs != outputs:
             done += 2 * after * inputs * outputs
     return (2 * moved, 3 * done) if backward else (moved, done)
@@ -107,7 +112,7 @@ def stage_2_step(sizes: Sizes) -> Cost:
 
 def distillation_step(sizes: Sizes) -> Cost:
     """Two views, teachers forward, students forward and backward, the losses."""
-    teachers = _times(sizes.modalities, encoder(sizes, backward=False))
+    teachers = _times(sizes.modalities, encoder(sizes, backward=False, training=False))
     students = _times(sizes.students, encoder(sizes))
     return _sum(_times(2, modalities(sizes)), teachers, students, distillation_losses(sizes))
 
@@ -116,7 +121,7 @@ def linear_evaluation(sizes: Sizes) -> Cost:
     """Each encoder forward over all clips; the classifiers' products are small beside it."""
     clips = sizes.train_clips + sizes.test_clips
     classifiers = 6 * 2 * sizes.modalities * sizes.train_clips * sizes.hidden_dim * sizes.classes * sizes.epochs
-    return _sum(_times(sizes.modalities, encoder(sizes, clips, backward=False)), (0.0, classifiers))
+    return _sum(_times(sizes.modalities, encoder(sizes, clips, backward=False, training=False)), (0.0, classifiers))
 
 
 LIMITS: dict[str, Callable[[Sizes], Cost]] = {
@@ -162,13 +167,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(chosen.threads)
     bandwidth, speed = speeds()
     print(f"{bandwidth / 1e9:.1f} GB/s copied, {speed / 1e9:.0f} GFLOP/s, {chosen.threads} threads\n")
-    measured = {}
+    measured, sizes = {}, Sizes()
     if chosen.bench.exists():
+        sizes = Sizes(**json.loads(chosen.bench.with_suffix(".json").read_text())["sizes"])
         with chosen.bench.open(newline="") as file:
-            measured = {row["part"]: float(row["ours_s"]) for row in csv.DictReader(file)}
+            rows = [
+                row for row in csv.DictReader(file) if row["device"] == "cpu" and row["threads"] == str(chosen.threads)
+            ]
+        measured = {row["part"]: float(row["ours_s"]) for row in rows}
     lines = []
     for name, cost in LIMITS.items():
-        moved, done = cost(Sizes())
+        moved, done = cost(sizes)
         bytes_s, operations_s = moved / bandwidth, done / speed
         took = measured.get(name)
         share = f"{100 * max(bytes_s, operations_s) / took:.0f} %" if took else ""

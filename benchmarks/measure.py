@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Self
 
 import torch
@@ -68,14 +69,16 @@ def measure(name: str, sizes: Sizes, device: torch.device, threads: int, seconds
     torch.manual_seed(0)
     pair = part.build(sizes, device)
     difference = pair.difference()
+    factor, size, note = pair.factor, pair.size, pair.note
+    del pair  # memory for the sides
     with Side(name, "plain", sizes, device, threads) as plain, Side(name, "ours", sizes, device, threads) as ours:
         times = interleaved(plain.seconds, ours.seconds, seconds, rounds)
-    columns = [pair.factor * each for each, _ in times], [each for _, each in times]
+    columns = [factor * each for each, _ in times], [each for _, each in times]
     middle = [statistics.median(column) for column in columns]
     return Row(
         name,
         str(device),
-        pair.size,
+        size,
         middle[0],
         middle[1],
         middle[0] / middle[1],
@@ -86,7 +89,7 @@ def measure(name: str, sizes: Sizes, device: torch.device, threads: int, seconds
         *_quartiles(columns[1]),
         len(times),
         threads,
-        pair.note,
+        note,
     )
 
 
@@ -116,14 +119,17 @@ class Side:
         self._command.append(json.dumps(asdict(sizes)))
 
     def __enter__(self) -> Self:
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(self._command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        pipe, self._errors = subprocess.PIPE, TemporaryFile("w+")
+        self._process = subprocess.Popen(
+            self._command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=self._errors, text=True
+        )
         self.peak_mib = self._answer()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.communicate()
+        self._errors.close()
 
     def seconds(self) -> float:
         """Time one more call."""
@@ -136,7 +142,8 @@ class Side:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{' '.join(self._command[1:])} failed:\n{self._process.communicate()[1]}")
+            self._errors.seek(0)
+            raise RuntimeError(f"{' '.join(self._command[1:])} failed:\n{self._errors.read()}")
         return float(line)
 
 

@@ -1,7 +1,7 @@
 """`python -m benchmarks.scale`: time and memory against clips, modalities and queue, as CSV and as plots.
 
-Each point is measured in a process of its own, so that its memory is its own: seconds of one call (after a small first
-one, which has everything compiled), and what that call adds to the resident memory at its peak.
+Each point is measured in a process of its own, so that its memory is its own: what a first call adds
+to the resident memory at its peak, and the seconds of a second one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.measure import ROOT, seconds_and_peak
+from benchmarks.measure import ROOT, seconds_and_peak, timed
 from benchmarks.pair import TINY, Call, Sizes
 from benchmarks.parts_data import SEED, SKELETON
 from benchmarks.parts_losses import exchange_losses
@@ -35,7 +35,7 @@ from ikem.evaluate.linear import linear_evaluation
 from ikem.modalities import MODALITIES
 from ikem.settings import Prepare
 from ikem.skeleton import load_skeleton
-from ikem.threads import use_threads
+from ikem.threads import keep_memory, use_threads
 from ikem.train.clips import Clips
 from ikem.train.randomness import batches, epoch_order
 
@@ -115,7 +115,7 @@ BY_CLIPS: dict[str, Callable[[int, Path], Call]] = {
     "linear evaluation, 2 epochs": linear,
     "nearest neighbours of 1,000 clips": nearest,
 }
-LOSSES, STEP = "losses of stage 2", "step of training"
+LOSSES, STEP = "losses of stage 2", "step (of stage 1 for one modality, else of stage 2)"
 
 
 def build(series: str, along: str, value: int, sizes: Sizes, folder: Path) -> Call:
@@ -144,7 +144,8 @@ def point(series: str, along: str, value: int, sizes: Sizes) -> tuple[float, flo
         # What is compiled is loaded by a small call.
         build(series, along, {"clips": min(value, 8), "queue": 64}.get(along, value), TINY, Path(first))()
         call = build(series, along, value, sizes, Path(second))
-        return seconds_and_peak(call, CPU)
+        peak = seconds_and_peak(call, CPU)[1]
+        return timed(call, CPU), peak
 
 
 def plot(rows: Sequence[dict[str, object]], path: Path) -> None:
@@ -189,6 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--point", nargs=3, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     use_threads(chosen.threads)
+    keep_memory()
     torch.set_num_threads(chosen.threads)
     sizes = TINY if chosen.tiny else Sizes()
     if chosen.point:

@@ -1,13 +1,38 @@
 # From the config to the plan, and what every rule says in the same words.
-import shlex
 from pathlib import Path
 
+import filelock
+import yaml
 from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
 
 from ikem.config import build_config
 from ikem.errors import InputError
 from ikem.kinds import MADE
 from ikem.plan_file import plan_of
+
+if workflow.is_main_process:
+    # Held for as long as this process lives: who gets it knows that a lock of Snakemake's was left by a run that was killed.
+    Path(".snakemake").mkdir(exist_ok=True)
+    ONLY_RUN = filelock.FileLock(".snakemake/only_run.lock")
+    try:
+        ONLY_RUN.acquire(timeout=3)
+        for left in Path(".snakemake/locks").glob("*.lock"):
+            left.unlink()
+    except filelock.Timeout:
+        pass  # Snakemake itself says that another run is under way
+
+
+def typed(value):
+    """What `--config` says, which arrives as text, as a config file would have it."""
+    if isinstance(value, dict):
+        return {name: typed(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [typed(part) for part in value]
+    return yaml.safe_load(value) if isinstance(value, str) else value
+
+
+update_config(config, typed(dict(workflow.config_settings.config)))
 
 try:
     PLAN = plan_of(

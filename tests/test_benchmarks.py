@@ -5,11 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from benchmarks import limits
 from benchmarks.__main__ import main
 from benchmarks.measure import Side, interleaved
-from benchmarks.pair import TINY, largest_difference
+from benchmarks.pair import TINY, Sizes, largest_difference, positions
 from benchmarks.parts import PARTS
+from benchmarks.parts_data import SKELETON
+from benchmarks.plain.stgcn import PlainSTGCN
 from benchmarks.table import COLUMNS
+from torch.utils.flop_counter import FlopCounterMode
 
 CPU = torch.device("cpu")
 WANTED = ["part", "device", "size", "plain_s", "ours_s", "ratio", "max_abs_difference", "plain_peak_mib"]
@@ -84,3 +88,22 @@ def test_difference_sees_shapes():
     assert largest_difference([(np.ones(3), torch.zeros(3))]) == 1.0
     with pytest.raises(ValueError, match="shapes"):
         largest_difference([(np.ones(3), np.ones((3, 1)))])
+
+
+def test_operations_of_the_limits_are_those_of_the_convolutions():
+    disk = positions(3, 20, 0, CPU)
+    encoder = PlainSTGCN(SKELETON, 16, 256).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        encoder(disk)
+    counted = counter.get_flop_counts()["Global"][torch.ops.aten.convolution]
+    sizes = Sizes(batch=3, frames=20)
+    assert limits.encoder(sizes, backward=False, training=False)[1] == pytest.approx(counted, rel=1e-6)
+    assert limits.encoder(sizes, training=False)[1] == pytest.approx(3 * counted, rel=1e-6)
+    assert limits.encoder(sizes, backward=False)[1] < 0.7 * counted
+
+
+def test_limits_are_printed_for_every_part_of_training(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(limits, "speeds", lambda: (1e10, 1e11))
+    limits.main(["--threads", "1", "--bench", str(tmp_path / "none.csv")])
+    told = capsys.readouterr().out
+    assert all(name in told for name in PARTS if name not in ("decode", "prepare"))

@@ -181,6 +181,11 @@ def test_snakemake_killed(workshop: Workshop, tmp_path: Path) -> None:
     run = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         assert until(lambda: list(output.parent.glob(".*checkpoint")), 120)
+        for child in psutil.Process(run.pid).children(recursive=True):
+            child.suspend()  # it shall not end before the second run is refused
+        second = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100)
+        assert second.returncode and "Directory cannot be locked" in second.stderr
+        assert run.poll() is None
     finally:
         killed = [run.pid, *(child.pid for child in psutil.Process(run.pid).children(recursive=True))]
         for number in killed:
@@ -188,6 +193,7 @@ def test_snakemake_killed(workshop: Workshop, tmp_path: Path) -> None:
                 os.kill(number, signal.SIGKILL)
         run.wait()
     assert not output.exists()
+    assert list((tmp_path / ".snakemake" / "locks").iterdir())  # left behind
     again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200)
     assert again.returncode == 0, again.stderr[-3000:]
     assert "going on from epoch" in again.stderr

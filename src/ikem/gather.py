@@ -84,7 +84,8 @@ def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing]) ->
 
 def _tell_of_versions(records: list[Path]) -> None:
     """Results of several versions of the code are told of, not refused: few changes of the code change a number."""
-    made = Counter(record.code[:12] for record in read_records(records)[0])
+    # Data has no seed, and is made by other code.
+    made = Counter(record.code[:12] for record in read_records(records)[0] if record.seed)
     if len(made) > 1:
         listed = ", ".join(f"{count} by {version or 'an unknown one'}" for version, count in made.most_common())
         logger.warning("the results were made by %d versions of the code that shapes numbers: %s", len(made), listed)

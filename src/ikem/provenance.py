@@ -18,6 +18,8 @@ _SHAPES_NUMBERS = (
     "augment.py",
     "modalities.py",
     "modalities_cpu.py",
+    "parallel.py",
+    "threads.py",
     "skeleton.py",
     "skeletons",
 )

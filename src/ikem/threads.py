@@ -36,5 +36,7 @@ def keep_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return
-    for option, value in ((_MMAP_THRESHOLD, 1 << 28), (_TRIM_THRESHOLD, (1 << 31) - 1), (_ARENA_MAX, 1)):
-        mallopt(option, value)
+    # Old versions refuse more than 32 MiB; and setting any of these ends the library's own adapting of the first.
+    if mallopt(_MMAP_THRESHOLD, 1 << 28) or mallopt(_MMAP_THRESHOLD, 1 << 25):
+        mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
+        mallopt(_ARENA_MAX, 1)

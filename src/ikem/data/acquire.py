@@ -61,7 +61,7 @@ def located(record: Path) -> Path:
     path = Path(found["path"])
     if not path.exists():
         raise InputError("is gone", where=str(path), mend=mend)
-    if _content(path) != found["sha256"]:
+    if _content(path) != found.get("sha256"):
         raise InputError("is not what it was (its content has changed)", where=str(path), mend=mend)
     return path
 

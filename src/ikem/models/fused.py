@@ -62,7 +62,7 @@ def normalise_convolve(x: Tensor, bias: Tensor, norm: nn.BatchNorm2d, convolutio
 
 
 def convolve_normalise(x: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
-    """norm(convolution(x)): (N, C, T, V) to (N, out, T / stride, V)."""
+    """norm(convolution(x)) of a 1x1 convolution, unpadded: (N, C, T, V) to (N, out, T / stride, V)."""
     if norm.training and norm.momentum is not None and compiled(x, norm.weight):
         parameters = convolution.weight, convolution.bias, norm.weight, norm.bias
         result: Tensor = _ConvolveNormalise.apply(x, *parameters, norm, convolution.stride)  # type: ignore[no-untyped-call]

@@ -21,7 +21,7 @@ from ikem.parallel import over_rows
 
 temporal_cpu: Any = _compiled  # compiled functions have no signature that a type checker could read
 
-_WIDE, _SHORT = 128, 64
+WIDE, SHORT = 128, 64
 """From how many channels, and up to how many frames, the transforms pay (measured)."""
 _PIECE = 32
 """Samples that are transformed at a time."""
@@ -46,7 +46,7 @@ def convolve_slopes(gradient: Tensor, x: Tensor, kernel: Tensor, stride: int) ->
 
 
 def _transformed(x: Tensor, kernel: Tensor, stride: int) -> bool:
-    return stride == 1 and min(kernel.shape[:2]) >= _WIDE and x.shape[2] <= _SHORT
+    return stride == 1 and kernel.shape[2] > 1 and min(kernel.shape[:2]) >= WIDE and x.shape[2] <= SHORT
 
 
 class _Transforms:
