@@ -23,7 +23,7 @@ LOWEST_TEMPERATURE = 0.025
 
 # Values of a (rows x columns) array that is worked on at a time: what stays in a CPU core's cache, and on a GPU what
 # fills it at little memory.
-_CPU_VALUES = 1 << 17
+_CPU_VALUES = 1 << 19
 _GPU_VALUES = 1 << 26
 _LEAST_COLUMNS = 512
 _LEAST_ROWS = 64

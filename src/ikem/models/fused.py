@@ -41,6 +41,14 @@ def normalise(x: Tensor, norm: nn.BatchNorm2d, dropout: Dropout | None, residual
     return F.relu(y if residual is None else y + residual)
 
 
+def normalise_pool(x: Tensor, norm: nn.BatchNorm2d, dropout: Dropout | None, residual: Tensor | None) -> Tensor:
+    """The mean of `normalise` over frames and joints: (N, C, T, V) to (N, C)."""
+    if norm.training and compiled(x, norm.weight, residual):
+        result: Tensor = _NormalisePool.apply(x, norm.weight, norm.bias, residual, norm, dropout)  # type: ignore[no-untyped-call]
+        return result
+    return normalise(x, norm, dropout, residual).mean(dim=(2, 3))
+
+
 def normalise_convolve(x: Tensor, bias: Tensor, norm: nn.BatchNorm2d, convolution: nn.Conv2d) -> Tensor:
     """convolution(relu(norm(x + bias))).
 
@@ -133,6 +141,39 @@ class _Normalise(torch.autograd.Function):
         rows, result = ctx.saved_tensors
         statistics, dropout, added, shape = ctx.state
         slopes = statistics.slopes(_rows(gradient), result, rows, dropout, keep=added)
+        residual = _image(slopes.residual, shape) if added else None
+        return _image(slopes.x, shape), slopes.weight, slopes.shift, residual, None, None
+
+
+class _NormalisePool(torch.autograd.Function):
+    """Of what is pooled only its signs are kept for the backward pass, a bit each."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        shift: Tensor,
+        residual: Tensor | None,
+        norm: nn.BatchNorm2d,
+        dropout: Dropout | None,
+    ) -> Tensor:
+        rows = _rows(x)
+        statistics = _Statistics.of(rows, None, weight, shift, norm, x.shape[3])
+        result = statistics.apply(rows, dropout, None if residual is None else _rows(residual))
+        ctx.save_for_backward(rows, torch.from_numpy(np.packbits(result.numpy() > 0)))
+        ctx.state = statistics, dropout, residual is not None, x.shape
+        return _image(result, x.shape).sum(dim=(2, 3)) / (x.shape[2] * x.shape[3])
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        rows, signs = ctx.saved_tensors
+        statistics, dropout, added, shape = ctx.state
+        each = (gradient / (shape[2] * shape[3]))[:, :, None, None].expand(shape)
+        reached = np.unpackbits(signs.numpy(), count=rows.numel()).reshape(rows.shape).astype(np.float32)
+        given = _rows(each)
+        slopes = statistics.slopes(given, torch.from_numpy(reached), rows, dropout, keep=added, overwrite=True)
         residual = _image(slopes.residual, shape) if added else None
         return _image(slopes.x, shape), slopes.weight, slopes.shift, residual, None, None
 

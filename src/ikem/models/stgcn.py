@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ikem.models.dropout import Dropout
-from ikem.models.fused import convolve_normalise, normalise, normalise_convolve
+from ikem.models.fused import convolve_normalise, normalise, normalise_convolve, normalise_pool
 from ikem.models.graph import Distances, adjacency
 from ikem.models.mixing import Entries, graph_convolution
 from ikem.skeleton import Skeleton
@@ -62,12 +62,22 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, graph: Tensor, entries: Entries, dropout: Dropout | None) -> Tensor:
         """(N, in, T, V) to (N, out, T / stride, V)."""
+        y, residual = self._convolved(x, graph, entries)
+        return normalise(y, self.temporal_norm, dropout, residual)
+
+    def pooled(self, x: Tensor, graph: Tensor, entries: Entries, dropout: Dropout | None) -> Tensor:
+        """The mean of `forward` over frames and joints: (N, in, T, V) to (N, out)."""
+        y, residual = self._convolved(x, graph, entries)
+        return normalise_pool(y, self.temporal_norm, dropout, residual)
+
+    def _convolved(self, x: Tensor, graph: Tensor, entries: Entries) -> tuple[Tensor, Tensor | None]:
+        """What is normalised, dropped and rectified last, and what is added before that."""
         mixed, bias = self._mix(x, graph * self.edge_importance, entries)
         y = normalise_convolve(mixed, bias, self.graph_norm, self.temporal)
         residual = x if self.residual else None
         if self.shortcut is not None and self.shortcut_norm is not None:
             residual = convolve_normalise(x, self.shortcut, self.shortcut_norm)
-        return normalise(y, self.temporal_norm, dropout, residual)
+        return y, residual
 
     def _mix(self, x: Tensor, weight: Tensor, entries: Entries) -> tuple[Tensor, Tensor]:
         """The graph convolution: sum over subsets of (W_k x + b_k) A_k, with x A_k taken first.
@@ -151,10 +161,11 @@ class STGCN(nn.Module):
         x = x.permute(0, 3, 1, 2).reshape(bodies, joints * channels, frames)
         x = self.input_norm(x).view(bodies, joints, channels, frames).permute(0, 2, 3, 1)
         x = x.contiguous(memory_format=torch.channels_last)
-        for index, block in enumerate(self.blocks):
-            assert isinstance(block, Block)
-            dropout = None
-            if dropout_seed is not None and index > 0:
-                dropout = Dropout(dropout_seed + index, self.dropout)
+        drops: list[Dropout | None] = [None] * len(self.blocks)
+        if dropout_seed is not None:
+            drops[1:] = [Dropout(dropout_seed + index, self.dropout) for index in range(1, len(drops))]
+        *blocks, last = self.blocks
+        for block, dropout in zip(blocks, drops, strict=False):
             x = block(x, self.graph, self._entries, dropout)
-        return x.sum(dim=(2, 3)) / (x.shape[2] * x.shape[3])  # the gradient of a mean would be stored whole
+        assert isinstance(last, Block)
+        return last.pooled(x, self.graph, self._entries, drops[-1])

@@ -24,7 +24,7 @@ temporal_cpu: Any = _compiled  # compiled functions have no signature that a typ
 WIDE, SHORT = 128, 64
 """From how many channels, and up to how many frames, the transforms pay (measured)."""
 _PIECE = 32
-"""Samples that are transformed at a time."""
+"""Samples that are transformed at a time in the backward pass, which has three spectra to hold."""
 
 
 def convolve(x: Tensor, kernel: Tensor, bias: Tensor, stride: int) -> Tensor:
@@ -88,9 +88,8 @@ class _Transforms:
         """The convolution."""
         samples, _, frames, joints = x.shape
         out, kernels = x.new_empty(samples, frames, joints, len(kernel)), self._kernels(kernel)
-        for some in _pieces(samples):
-            made = [F.conv2d(*pair) for pair in zip(self._spectrum(x[some], self.spread), kernels, strict=True)]
-            self._frames(made, self.gather, bias, out[some])
+        made = [F.conv2d(*pair) for pair in zip(self._spectrum(x, self.spread), kernels, strict=True)]
+        self._frames(made, self.gather, bias, out)
         return out.permute(0, 3, 1, 2)
 
     def backward(self, gradient: Tensor, x: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -153,7 +152,7 @@ def _slopes(given: list[Tensor], seen: list[Tensor], kernels: list[Tensor], sums
 
 
 def _pieces(samples: int) -> list[slice]:
-    """What is transformed at a time: its spectra stay in a CPU's cache, and take little memory."""
+    """What is transformed at a time."""
     return [slice(start, start + _PIECE) for start in range(0, samples, _PIECE)]
 
 
