@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ikem.check import failure_of, fault_of
 from ikem.errors import InputError
+from ikem.kinds import KINDS
 from ikem.plan import Plan
 from ikem.plan_file import read_plan
 from ikem.report.confusion import ConfusionFile
@@ -84,8 +85,9 @@ def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing]) ->
 
 def _tell_of_versions(records: list[Path]) -> None:
     """Results of several versions of the code are told of, not refused: few changes of the code change a number."""
-    # Data has no seed, and is made by other code.
-    made = Counter(record.code[:12] for record in read_records(records)[0] if record.seed)
+    # Data, which no seed shapes, is made by other code.
+    seeded = {kind for kind, described in KINDS.items() if "{seed}" in described.output}
+    made = Counter(record.code[:12] for record in read_records(records)[0] if record.kind in seeded)
     if len(made) > 1:
         listed = ", ".join(f"{count} by {version or 'an unknown one'}" for version, count in made.most_common())
         logger.warning("the results were made by %d versions of the code that shapes numbers: %s", len(made), listed)
