@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -176,6 +177,17 @@ def command_of(
         *("--checkpoint-minutes", str(minutes)),
         *(("--log", str(log)) if log else ()),
     ]
+
+
+def with_workflow(workshop: Workshop, folder: Path) -> Path:
+    """A folder with the workflow and the workshop's prepared data in it."""
+    folder.mkdir(exist_ok=True)
+    shutil.copy(ROOT / "Snakefile", folder)
+    for name in ("rules", "profiles"):
+        shutil.copytree(ROOT / name, folder / name)
+    for part in ("raw", "archives", "decoded", "prepared", "modalities", "splits"):
+        shutil.copytree(workshop.results / "tiny" / part, folder / "results" / "tiny" / part)
+    return folder
 
 
 def write_config(folder: Path, *over: dict, name: str = "config.yaml") -> Path:

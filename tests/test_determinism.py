@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from ikem.train.clips import Clips
-from job_support import ROOT, Workshop, command_of, same, snakemake_environment, write_config
+from job_support import Workshop, command_of, same, snakemake_environment, with_workflow, write_config
 
 XSUB = {"dataset": "tiny", "protocols": ["xsub"]}
 
@@ -48,13 +48,7 @@ SMALL = {
 
 def place_of(workshop: Workshop, folder: Path) -> tuple[Path, Path]:
     """A folder with the workflow and the prepared data in it; and its config."""
-    folder.mkdir()
-    shutil.copy(ROOT / "Snakefile", folder)
-    for name in ("rules", "profiles"):
-        shutil.copytree(ROOT / name, folder / name)
-    for part in ("raw", "archives", "decoded", "prepared", "modalities", "splits"):
-        shutil.copytree(workshop.results / "tiny" / part, folder / "results" / "tiny" / part)
-    return folder, write_config(folder, SMALL)
+    return with_workflow(workshop, folder), write_config(folder, SMALL)
 
 
 def snakemake(place: Path, config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

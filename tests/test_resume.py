@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,13 +20,13 @@ from ikem.plan import Job
 from ikem.train.checkpoint import load_tensors
 from job_support import (
     LONGER,
-    ROOT,
     Workshop,
     command_of,
     kill,
     same,
     snakemake_environment,
     until,
+    with_workflow,
     write_config,
 )
 
@@ -168,11 +167,7 @@ def test_the_real_command_line_killed(workshop: Workshop, tmp_path: Path) -> Non
 
 def test_snakemake_killed(workshop: Workshop, tmp_path: Path) -> None:
     """The power goes: Snakemake and its jobs are killed at once; the same command goes on, and needs nothing else."""
-    shutil.copy(ROOT / "Snakefile", tmp_path)
-    for name in ("rules", "profiles"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    for part in ("raw", "archives", "decoded", "prepared", "splits"):
-        shutil.copytree(workshop.results / "tiny" / part, tmp_path / "results" / "tiny" / part)
+    with_workflow(workshop, tmp_path)
     job = workshop.job("stage1", modality="joint")
     write_config(tmp_path, LONGER, {"compute": {"checkpoint_minutes": 0.0}})
     output = tmp_path / job.output.relative_to(workshop.folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from job_support import ROOT, Workshop, same, snakemake_environment, write_config
+from job_support import Workshop, same, snakemake_environment, with_workflow, write_config
 from slurm_cluster import Cluster, obstacle
 
 pytestmark = pytest.mark.slurm
@@ -46,17 +45,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield started
 
 
-def place_of(workshop: Workshop, folder: Path) -> Path:
-    folder.mkdir()
-    shutil.copy(ROOT / "Snakefile", folder)
-    for name in ("rules", "profiles"):
-        shutil.copytree(ROOT / name, folder / name)
-    for part in ("raw", "archives", "decoded", "prepared", "splits", "modalities"):
-        shutil.copytree(workshop.results / "tiny" / part, folder / "results" / "tiny" / part)
-    write_config(folder, TRAINING)
-    return folder
-
-
 class Interference:
     """Meddles once with the job of each rule, as soon as it has written a checkpoint."""
 
@@ -82,7 +70,8 @@ class Interference:
 
 
 def test_a_benchmark_through_slurm(workshop: Workshop, cluster: Cluster, tmp_path: Path) -> None:
-    local, remote = place_of(workshop, tmp_path / "local"), place_of(workshop, tmp_path / "remote")
+    local, remote = (with_workflow(workshop, tmp_path / name) for name in ("local", "remote"))
+    write_config(local, TRAINING), write_config(remote, TRAINING)
     environment = snakemake_environment(IKEM_PRETEND_DEVICES="4", IKEM_LOCK_FOLDER=str(tmp_path / "locks"))
     ran = subprocess.run(
         ["snakemake", "--cores", "2", "--configfile", "config.yaml"],

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from ikem.files import digest_of
 from ikem.settings import (
     IKEM,
     Config,
@@ -22,7 +20,7 @@ from ikem.settings import (
     Student,
     Supervised,
 )
-from ikem.skeleton import Skeleton, load_skeleton
+from ikem.skeleton import load_skeleton
 
 Keys = dict[str, str]
 Description = tuple[dict[str, Any], dict[str, "JobName"]]
@@ -61,12 +59,7 @@ def _dataset(config: Config, keys: Keys) -> Dataset:
 def _skeleton(config: Config, keys: Keys) -> dict[str, Any]:
     """The skeleton by name, and a digest of what its definition says: a file of one's own may change under its name."""
     name = _dataset(config, keys).skeleton
-    return {"skeleton": name, "skeleton_digest": _content(load_skeleton(name))}
-
-
-@functools.lru_cache(maxsize=16)
-def _content(skeleton: Skeleton) -> str:
-    return digest_of(asdict(skeleton))
+    return {"skeleton": name, "skeleton_digest": load_skeleton(name).digest}
 
 
 def _make(config: Config, keys: Keys) -> Description:

@@ -6,7 +6,7 @@ A skeleton is one YAML file: those in `ikem/skeletons/` are known by name, any o
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from ikem.errors import InputError
+from ikem.files import digest_of
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Skeleton:
     def joint_count(self) -> int:
         """V, the number of joints."""
         return len(self.joints)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of what the definition says."""
+        return digest_of(asdict(self))
 
 
 @functools.cache

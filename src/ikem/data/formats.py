@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from ikem.data import ntu, nwucla
@@ -12,20 +13,20 @@ from ikem.data.work import Job, Plan, Request, Result, contents, is_hidden, reje
 from ikem.errors import InputError
 
 
-class ClipPerMember:
+class ClipPerMember(ABC):
     """Base of the readers: what is in a name, and what is in a file, is up to the format."""
 
     suffix = ""
     joints = 0
     example = ""
 
+    @abstractmethod
     def parse(self, stem: str) -> tuple[int, Mapping[str, int]] | str:
         """Class and columns of a clip's name, or what is wrong with it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, data: bytes, where: str, job: Job, request: Request) -> Floats:
         """Coordinates of a clip."""
-        raise NotImplementedError
 
     def plan(self, request: Request, left_out: frozenset[str]) -> Plan:
         """See Reader. All roles but `missing_list` are archives of clips."""

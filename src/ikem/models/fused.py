@@ -42,7 +42,7 @@ def normalise(x: Tensor, norm: nn.BatchNorm2d, dropout: Dropout | None, residual
 
 
 def normalise_pool(x: Tensor, norm: nn.BatchNorm2d, dropout: Dropout | None, residual: Tensor | None) -> Tensor:
-    """The mean of `normalise` over frames and joints: (N, C, T, V) to (N, C)."""
+    """The mean of `normalise` over frames and joints: (N, C, T, V) to (N, C); x may be overwritten as there."""
     if norm.training and compiled(x, norm.weight, residual):
         result: Tensor = _NormalisePool.apply(x, norm.weight, norm.bias, residual, norm, dropout)  # type: ignore[no-untyped-call]
         return result
@@ -117,65 +117,66 @@ class _ConvolveNormalise(torch.autograd.Function):
 
 
 class _Normalise(torch.autograd.Function):
+    """The result is kept for the backward pass: the next block keeps it, too."""
+
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        shift: Tensor,
-        residual: Tensor | None,
-        norm: nn.BatchNorm2d,
-        dropout: Dropout | None,
-    ) -> Tensor:
-        rows = _rows(x)
-        statistics = _Statistics.of(rows, None, weight, shift, norm, x.shape[3])
-        more = None if residual is None else _rows(residual)
-        result = statistics.apply(rows, dropout, more, keep=any(ctx.needs_input_grad))
+    def forward(ctx: Any, x: Tensor, *others: Any) -> Tensor:
+        rows, result = _rectified(ctx, x, *others)
         ctx.save_for_backward(rows, result)
-        ctx.state = statistics, dropout, residual is not None, x.shape
         return _image(result, x.shape)
 
     @staticmethod
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         rows, result = ctx.saved_tensors
-        statistics, dropout, added, shape = ctx.state
-        slopes = statistics.slopes(_rows(gradient), result, rows, dropout, keep=added)
-        residual = _image(slopes.residual, shape) if added else None
-        return _image(slopes.x, shape), slopes.weight, slopes.shift, residual, None, None
+        return _rectified_slopes(ctx, _rows(gradient), result, rows, overwrite=False)
 
 
 class _NormalisePool(torch.autograd.Function):
     """Of what is pooled only its signs are kept for the backward pass, a bit each."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        shift: Tensor,
-        residual: Tensor | None,
-        norm: nn.BatchNorm2d,
-        dropout: Dropout | None,
-    ) -> Tensor:
-        rows = _rows(x)
-        statistics = _Statistics.of(rows, None, weight, shift, norm, x.shape[3])
-        result = statistics.apply(rows, dropout, None if residual is None else _rows(residual))
-        ctx.save_for_backward(rows, torch.from_numpy(np.packbits(result.numpy() > 0)))
-        ctx.state = statistics, dropout, residual is not None, x.shape
+    def forward(ctx: Any, x: Tensor, *others: Any) -> Tensor:
+        rows, result = _rectified(ctx, x, *others)
+        if any(ctx.needs_input_grad):
+            ctx.save_for_backward(rows, torch.from_numpy(np.packbits(~(result.numpy() <= 0))))  # lets NaN through
         return _image(result, x.shape).sum(dim=(2, 3)) / (x.shape[2] * x.shape[3])
 
     @staticmethod
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         rows, signs = ctx.saved_tensors
-        statistics, dropout, added, shape = ctx.state
+        shape = ctx.state[-1]
         each = (gradient / (shape[2] * shape[3]))[:, :, None, None].expand(shape)
         reached = np.unpackbits(signs.numpy(), count=rows.numel()).reshape(rows.shape).astype(np.float32)
-        given = _rows(each)
-        slopes = statistics.slopes(given, torch.from_numpy(reached), rows, dropout, keep=added, overwrite=True)
-        residual = _image(slopes.residual, shape) if added else None
-        return _image(slopes.x, shape), slopes.weight, slopes.shift, residual, None, None
+        return _rectified_slopes(ctx, _rows(each), torch.from_numpy(reached), rows, overwrite=True)
+
+
+def _rectified(
+    ctx: Any,
+    x: Tensor,
+    weight: Tensor,
+    shift: Tensor,
+    residual: Tensor | None,
+    norm: nn.BatchNorm2d,
+    dropout: Dropout | None,
+) -> tuple[Tensor, Tensor]:
+    """Rows of x, which become the result where no gradient is asked for, and of relu(dropout(norm(x)) + residual)."""
+    rows = _rows(x)
+    statistics = _Statistics.of(rows, None, weight, shift, norm, x.shape[3])
+    ctx.state = statistics, dropout, residual is not None, x.shape
+    more = None if residual is None else _rows(residual)
+    return rows, statistics.apply(rows, dropout, more, keep=any(ctx.needs_input_grad))
+
+
+def _rectified_slopes(
+    ctx: Any, gradient: Tensor, result: Tensor, rows: Tensor, overwrite: bool
+) -> tuple[Tensor | None, ...]:
+    """Gradients of all that `_rectified` is given."""
+    statistics, dropout, added, shape = ctx.state
+    slopes = statistics.slopes(gradient, result, rows, dropout, keep=added, overwrite=overwrite)
+    residual = _image(slopes.residual, shape) if added else None
+    return _image(slopes.x, shape), slopes.weight, slopes.shift, residual, None, None
 
 
 class _NormaliseConvolve(torch.autograd.Function):
