@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -235,6 +235,26 @@ def kill(process: Process) -> bool:
 def same(one: Path, other: Path) -> bool:
     """Whether two files have the same bytes."""
     return one.read_bytes() == other.read_bytes()
+
+
+def differing(one: Path, other: Path, parts: Iterable[str]) -> list[str]:
+    """The files below these parts of two results folders that differ, or that only one of them has.
+
+    Hidden ones are left out, and `run.json`, which tells of times and places.
+    """
+    names = {
+        path.relative_to(results)
+        for results in (one, other)
+        for part in parts
+        for path in (results / part).rglob("*")
+        if path.is_file() and not path.name.startswith(".") and not path.name.endswith("run.json")
+    }
+    assert names
+    return sorted(
+        str(name)
+        for name in names
+        if not ((one / name).is_file() and (other / name).is_file() and same(one / name, other / name))
+    )
 
 
 def snakemake_environment(**more: str) -> dict[str, str]:

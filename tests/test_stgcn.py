@@ -7,8 +7,9 @@ import torch
 
 from helpers import in_memory, near, vectors
 from ikem.models.dropout import Dropout
-from ikem.models.fused import normalise, normalise_convolve, normalise_pool
+from ikem.models.fused import normalise, normalise_pool
 from ikem.models.graph import adjacency
+from ikem.models.graph_temporal import graph_temporal
 from ikem.models.heads import exchange_head, projection_head
 from ikem.models.initialise import initialise
 from ikem.models.mixing import Entries, graph_convolution
@@ -318,23 +319,28 @@ def test_compiled_normalisation_against_float64(function, probability):
     ("channels", "outputs", "frames", "stride"),
     [(6, 6, 7, 1), (6, 6, 7, 2), (128, 128, 13, 1), (130, 128, 1, 1), (128, 140, 6, 1), (128, 128, 12, 2)],
 )
-def test_compiled_normalisation_and_convolution_against_float64(channels, outputs, frames, stride):
+def test_compiled_graph_and_temporal_convolution_against_float64(channels, outputs, frames, stride):
     generator = torch.Generator().manual_seed(0)
 
     def drawn(*shape):
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-    x, bias, kernel, shift = drawn(3, channels, frames, 5), drawn(5, channels), drawn(outputs, channels, 9, 1), 0.1
+    linked = torch.rand(3, 5, 5, generator=generator) < 0.4
+    linked[:, :, 2], linked[:, 3] = False, False  # a joint that receives nothing, one that gives nothing
+    entries = Entries.of(torch.nonzero(linked), 5)
+    x, bias, taps, shift = drawn(3, 4, frames, 5), drawn(5, channels), drawn(outputs, channels, 9, 1), 0.1
+    graph, kernel = drawn(3, 5, 5) * linked, drawn(channels, 12)
     weight = drawn(3, outputs, (frames - 1) // stride + 1, 5)
     results = []
     for dtype in (torch.float64, torch.float32):
         norm, convolution = _norm(channels, dtype), torch.nn.Conv2d(channels, outputs, (9, 1), (stride, 1), (4, 0))
         convolution = convolution.to(dtype)
         with torch.no_grad():
-            convolution.weight.copy_(kernel / channels), convolution.bias.fill_(shift)
-        inputs = [value.detach().clone().to(dtype).requires_grad_() for value in (x, bias)]
-        call = functools.partial(normalise_convolve, *inputs, norm, convolution)
+            convolution.weight.copy_(taps / channels), convolution.bias.fill_(shift)
+        inputs = [value.detach().clone().to(dtype).requires_grad_() for value in (x, graph, kernel, bias)]
+        call = functools.partial(graph_temporal, *inputs, entries, norm, convolution)
         results.append(_slopes_of(call, [*inputs, *convolution.parameters()], norm, weight.to(dtype)))
+        results[-1][2] = results[-1][2] * linked  # only these get a gradient
     for exact, single in zip(*results, strict=True):
         assert single.shape == exact.shape
         scale = exact.abs().max().clamp_min(1.0).item()

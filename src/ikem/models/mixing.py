@@ -86,48 +86,76 @@ class _GraphConvolution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, kernel: Tensor, entries: Entries) -> Tensor:
-        samples, channels, frames, joints = x.shape
-        factors = weight.numpy()[tuple(entries.linked[:, column] for column in (0, 1, 2))]
-        rows = x.permute(0, 2, 3, 1).contiguous().view(samples * frames, joints, channels)
-        gathered = _as_image(_gather(rows, factors, entries), samples, frames)
-        ctx.save_for_backward(rows, kernel)
-        ctx.entries, ctx.factors, ctx.weight_shape = entries, factors, weight.shape
-        return F.conv2d(gathered, kernel[:, :, None, None])
+        ctx.gathering = Gathering(weight, entries)
+        ctx.save_for_backward(x, kernel)
+        return F.conv2d(ctx.gathering.gather(x), kernel[:, :, None, None])
 
     @staticmethod
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        rows, kernel = ctx.saved_tensors
-        entries: Entries = ctx.entries
-        samples, _, frames, joints = gradient.shape
-        gathered = _as_image(_gather(rows, ctx.factors, entries), samples, frames)
-        gathered_slope, kernel_slope, _ = torch.ops.aten.convolution_backward(
-            gradient,
-            gathered,
-            kernel[:, :, None, None],
-            None,
-            *((1, 1), (0, 0), (1, 1), False, (0, 0), 1, (True, True, False)),
-        )
-        del gathered
-        given = gathered_slope.permute(0, 2, 3, 1).contiguous().view(len(rows), 3 * joints, -1).numpy()
+        x, kernel = ctx.saved_tensors
+        return *ctx.gathering.slopes(gradient, x, ctx.gathering.gather(x), kernel), None
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """What each joint gathers of its neighbours, with compiled kernels.
+
+    Attributes:
+        weight: (3, V, V).
+        entries: those of `weight` that may differ from zero.
+    """
+
+    weight: Tensor
+    entries: Entries
+
+    def gather(self, x: Tensor) -> Tensor:
+        """(N, C, T, V) to (N, 3 * C, T, V), subset by subset."""
+        rows = _by_joint(x)
+        count, joints, channels = rows.shape
+        made, entries = rows.new_empty(count, 3 * joints, channels), self.entries
+        arrays = (rows.numpy(), self._factors, entries.source, entries.target, entries.fresh_target)
+        more = (entries.bare_targets, made.numpy())
+        over_rows(lambda start, stop: mixing_cpu.combine(*arrays, *more, start, stop), count)
+        return _as_image(made, x.shape[0], x.shape[2])
+
+    def slopes(self, gradient: Tensor, x: Tensor, gathered: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients of x, weight and kernel from that of the 1x1 convolution of what was gathered.
+
+        Args:
+            gradient: (N, out, T, V).
+            x: (N, C, T, V).
+            gathered: what `gather` makes of it.
+            kernel: (out, 3 * C).
+        """
+        entries, rows = self.entries, _by_joint(x)
+        where = None, (1, 1), (0, 0), (1, 1), False, (0, 0), 1, (True, True, False)
+        back = torch.ops.aten.convolution_backward
+        given, kernel_slope, _ = back(gradient, gathered, kernel[:, :, None, None], *where)
+        slopes = given.permute(0, 2, 3, 1).contiguous().view(len(rows), 3 * rows.shape[1], -1).numpy()
         sums = np.empty((mixing_cpu.SLABS, len(entries.source)))
-        pairs = (rows.numpy(), given, entries.source, entries.target, sums)
+        pairs = (rows.numpy(), slopes, entries.source, entries.target, sums)
         over_rows(lambda start, stop: mixing_cpu.entry_products(*pairs, start, stop), mixing_cpu.SLABS)
         slope, order = torch.empty_like(rows), entries.by_source
-        arrays = (given, ctx.factors[order], entries.target[order], entries.source[order], entries.fresh_source)
+        arrays = (slopes, self._factors[order], entries.target[order], entries.source[order], entries.fresh_source)
         more = (entries.bare_sources, slope.numpy())
         over_rows(lambda start, stop: mixing_cpu.combine(*arrays, *more, start, stop), len(rows))
-        weight_slope = torch.zeros(ctx.weight_shape)
-        places = tuple(torch.from_numpy(entries.linked[:, column].copy()) for column in (0, 1, 2))
-        weight_slope[places] = torch.from_numpy(sums.sum(axis=0).astype(np.float32))
-        return slope.view(samples, frames, joints, -1).permute(0, 3, 1, 2), weight_slope, kernel_slope[:, :, 0, 0], None
+        weight_slope = torch.zeros_like(self.weight)
+        weight_slope[self._places] = torch.from_numpy(sums.sum(axis=0).astype(np.float32))
+        samples, _, frames, joints = x.shape
+        return slope.view(samples, frames, joints, -1).permute(0, 3, 1, 2), weight_slope, kernel_slope[:, :, 0, 0]
+
+    @property
+    def _places(self) -> tuple[NDArray[np.int64], ...]:
+        return tuple(self.entries.linked[:, column] for column in (0, 1, 2))
+
+    @property
+    def _factors(self) -> NDArray[np.float32]:
+        factors: NDArray[np.float32] = self.weight.detach().numpy()[self._places]
+        return factors
 
 
-def _gather(rows: Tensor, factors: NDArray[np.float32], entries: Entries) -> Tensor:
-    """(R, V, C) to (R, V * 3, C): receivers, and for each the subsets."""
-    count, joints, channels = rows.shape
-    out = rows.new_empty(count, 3 * joints, channels)
-    arrays = (rows.numpy(), factors, entries.source, entries.target, entries.fresh_target, entries.bare_targets)
-    gathered = out.numpy()
-    over_rows(lambda start, stop: mixing_cpu.combine(*arrays, gathered, start, stop), count)
-    return out
+def _by_joint(x: Tensor) -> Tensor:
+    """(N, C, T, V) to (N * T, V, C)."""
+    last = x.permute(0, 2, 3, 1).contiguous()
+    return last.view(-1, *last.shape[2:])

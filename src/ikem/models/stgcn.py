@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ikem.models.dropout import Dropout
-from ikem.models.fused import convolve_normalise, normalise, normalise_convolve, normalise_pool
+from ikem.models.fused import convolve_normalise, normalise, normalise_pool
 from ikem.models.graph import Distances, adjacency
-from ikem.models.mixing import Entries, graph_convolution
+from ikem.models.graph_temporal import graph_temporal
+from ikem.models.mixing import Entries
 from ikem.skeleton import Skeleton
 
 TEMPORAL_KERNEL = 9
@@ -72,24 +73,17 @@ class Block(nn.Module):
 
     def _convolved(self, x: Tensor, graph: Tensor, entries: Entries) -> tuple[Tensor, Tensor | None]:
         """What is normalised, dropped and rectified last, and what is added before that."""
-        mixed, bias = self._mix(x, graph * self.edge_importance, entries)
-        y = normalise_convolve(mixed, bias, self.graph_norm, self.temporal)
+        weight = graph * self.edge_importance
+        inputs, outputs = x.shape[1], self.temporal.out_channels
+        # Of sum over subsets of (W_k x + b_k) A_k, x A_k is taken first.
+        kernel = self.graph.weight.view(SUBSETS, outputs, inputs).transpose(0, 1).reshape(outputs, -1)
+        # A bias reaches a joint as often as the joint receives something.
+        bias = weight.sum(dim=1).t() @ self.graph.bias.view(SUBSETS, outputs)  # type: ignore[union-attr]
+        y = graph_temporal(x, weight, kernel, bias, entries, self.graph_norm, self.temporal)
         residual = x if self.residual else None
         if self.shortcut is not None and self.shortcut_norm is not None:
             residual = convolve_normalise(x, self.shortcut, self.shortcut_norm)
         return y, residual
-
-    def _mix(self, x: Tensor, weight: Tensor, entries: Entries) -> tuple[Tensor, Tensor]:
-        """The graph convolution: sum over subsets of (W_k x + b_k) A_k, with x A_k taken first.
-
-        Returns:
-            (N, out, T, V) without its bias, and the bias (V, out).
-        """
-        inputs, outputs = x.shape[1], self.temporal.out_channels
-        kernel = self.graph.weight.view(SUBSETS, outputs, inputs).transpose(0, 1).reshape(outputs, -1)
-        # A bias reaches a joint as often as the joint receives something.
-        bias = weight.sum(dim=1).t() @ self.graph.bias.view(SUBSETS, outputs)  # type: ignore[union-attr]
-        return graph_convolution(x, weight, kernel, entries), bias
 
 
 class STGCN(nn.Module):

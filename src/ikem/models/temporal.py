@@ -24,7 +24,7 @@ temporal_cpu: Any = _compiled  # compiled functions have no signature that a typ
 WIDE, SHORT = 128, 64
 """From how many channels, and up to how many frames, the transforms pay (measured)."""
 _PIECE = 32
-"""Samples that are transformed at a time in the backward pass, which has three spectra to hold."""
+"""Samples that are transformed at a time: spectra are larger than what they are made of."""
 
 
 def convolve(x: Tensor, kernel: Tensor, bias: Tensor, stride: int) -> Tensor:
@@ -88,8 +88,9 @@ class _Transforms:
         """The convolution."""
         samples, _, frames, joints = x.shape
         out, kernels = x.new_empty(samples, frames, joints, len(kernel)), self._kernels(kernel)
-        made = [F.conv2d(*pair) for pair in zip(self._spectrum(x, self.spread), kernels, strict=True)]
-        self._frames(made, self.gather, bias, out)
+        for some in _pieces(samples):
+            made = [F.conv2d(*pair) for pair in zip(self._spectrum(x[some], self.spread), kernels, strict=True)]
+            self._frames(made, self.gather, bias, out[some])
         return out.permute(0, 3, 1, 2)
 
     def backward(self, gradient: Tensor, x: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,6 +13,7 @@ from ikem.contrast.queue import Queues
 from ikem.contrast.relational import relational_losses
 from ikem.models.heads import exchange_head, projection_head
 from ikem.models.initialise import Initialisation, initialise
+from ikem.side_by_side import call_each
 from ikem.skeleton import Skeleton
 from ikem.train.momentum import Branch, EncoderSettings
 from ikem.train.randomness import seed_for
@@ -124,20 +125,16 @@ class RelationalDistillation(nn.Module):
             the loss of each student, a mean over the teacher's modalities; their sum is to be minimised.
         """
         with torch.no_grad():
-            features = torch.stack(
-                [
-                    self.teacher[name](teacher_view[name], seed_for(dropout_seed, name, "teacher"))[1]
-                    for name in self.teacher_modalities
-                ]
-            )
-        students = torch.stack(
-            [
-                self.student[name](student_view[name], seed_for(dropout_seed, name, "student"))[1]
-                for name in self.student_modalities
-            ]
-        )
+            features = self._features(self.teacher, teacher_view, dropout_seed, "teacher")
+        students = self._features(self.student, student_view, dropout_seed, "student")
         losses = self.relate(students, features).mean(dim=1)
         return dict(zip(self.student_modalities, losses.unbind(), strict=True))
+
+    @staticmethod
+    def _features(branches: nn.ModuleDict, view: Mapping[str, Tensor], dropout_seed: int, role: str) -> Tensor:
+        """The feature of each branch, stacked."""
+        given = [(view[name], seed_for(dropout_seed, name, role)) for name in branches]
+        return torch.stack([feature for _, feature in call_each(list(branches.values()), given)])
 
     def relate(self, students: Tensor, features: Tensor) -> Tensor:
         """The loss of each pair of student and teacher modality; the queues take the features.

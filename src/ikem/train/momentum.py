@@ -16,6 +16,7 @@ from ikem.models.graph import Distances
 from ikem.models.heads import exchange_head, projection_head
 from ikem.models.initialise import Initialisation, initialise
 from ikem.models.stgcn import STGCN
+from ikem.side_by_side import call_each
 from ikem.skeleton import Skeleton
 from ikem.train.randomness import seed_for
 
@@ -128,7 +129,7 @@ class MomentumContrast(nn.Module):
         implicit: bool = True,
         dropout_seed: int = 0,
     ) -> dict[str, Tensor]:
-        """The forward half of a step: queries; the keys follow; keys; losses; the queues take the keys.
+        """The forward half of a step: the keys follow; keys; queries; losses; the queues take the keys.
 
         (They take them when the next step begins or the state is saved: the backward pass still needs what they held.)
 
@@ -150,18 +151,21 @@ class MomentumContrast(nn.Module):
         if exchange and (len(names) < 2 or not (explicit or implicit)):
             raise ValueError("an exchange needs two modalities or more, and an explicit or an implicit loss")
         seeds = {(name, role): seed_for(dropout_seed, name, role) for name in names for role in ("query", "key")}
-        embedded = {name: self.query[name](query_view[name], seeds[name, "query"]) for name in names}
-        with torch.no_grad():
+        with torch.no_grad():  # first: the queries' activations, once there, stay until the backward pass
             self._follow(names if follow is None or not exchange else follow)
-            keys = torch.stack([self.key[name](key_view[name], seeds[name, "key"])[1] for name in names])
-        queries = torch.stack([embedded[name][1] for name in names])
+            views = [(key_view[name], seeds[name, "key"]) for name in names]
+            keys = torch.stack([key for _, key in call_each([self.key[name] for name in names], views)])
+        views = [(query_view[name], seeds[name, "query"]) for name in names]
+        embedded, each_query = zip(*call_each([self.query[name] for name in names], views), strict=True)
+        queries = torch.stack(each_query)
         if exchange:
             losses = queries.new_zeros(len(names))
             if explicit:
                 pairs = mined_losses(queries, keys, self.queue.stacked, self.temperature, self.top_k)
                 losses = losses + pairs.sum(dim=1) / (len(names) - 1)
             if implicit:
-                exchanged = torch.stack([unit(self.exchange_head[name](embedded[name][0])) for name in names])
+                heads = [self.exchange_head[name] for name in names]
+                exchanged = torch.stack([unit(head(part)) for head, part in zip(heads, embedded, strict=True)])
                 losses = losses + implicit_losses(exchanged, keys, self.queue.stacked, self.temperature)
         else:
             each = zip(queries, keys, self.queue.stacked, strict=True)
