@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from benchmarks import limits
+from benchmarks import archives, limits
 from benchmarks.__main__ import main
 from benchmarks.measure import Side, interleaved
 from benchmarks.pair import TINY, Sizes, largest_difference, positions
@@ -41,6 +41,15 @@ def test_both_sides_agree(name):
     assert pair.difference() <= 1e-4
     pair.plain(), pair.ours()
     assert pair.size
+
+
+@pytest.mark.parametrize(("form", "clips"), [("ntu", 336), ("pkummd", None)])
+def test_archives(tmp_path, form, clips):
+    """Every step works on what the first one made; the readers' numbers do not depend on their processes."""
+    made = {step: archives.measured(step, form, tmp_path, 300, 2) for step in archives.STEPS}
+    assert all(seconds > 0 and peak > 10 for seconds, peak, _ in made.values())
+    counts = [count for *_, count in made.values()]
+    assert counts[0] == (clips or 6) and counts[1] > 1e6 and counts[2] == counts[3] == (clips or counts[2]) > 0
 
 
 def test_sides_take_turns():

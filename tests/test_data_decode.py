@@ -215,6 +215,14 @@ def test_missing_lists_of_the_package_and_of_the_owner(tmp_path):
     assert summary["rejected"] == 0
 
 
+def test_made_recordings_of_which_none_is_missing(tmp_path):
+    settings = SyntheticSettings(performers=(1, 2), cameras=1, replications=1, missing_rate=0)
+    archives = {"skeletons": tmp_path / "a.zip", "missing_list": tmp_path / "list.txt"}
+    write_ntu(settings, *archives.values())
+    assert read_name_list(tmp_path / "list.txt") == frozenset()
+    assert run(tmp_path, archives)["clips"] == settings.clip_count
+
+
 @pytest.mark.parametrize("content", [b"", b"only words\n", b"sample\n", b"\xff\xfe\x00"])
 def test_a_list_that_names_nothing(tmp_path, content):
     (tmp_path / "list.txt").write_bytes(content)

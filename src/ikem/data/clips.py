@@ -97,11 +97,15 @@ NTU_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII)
 """Setup, camera, performer, replication, action."""
 
 
+NONE_MISSING = "No clip is missing."
+"""A list that says so may name none; any other that names none was cut off, or is no list."""
+
+
 def read_name_list(path: Path) -> frozenset[str]:
     """Names of clips to leave out: a CSV with a column `sample`, or text with an NTU name a line (headers are skipped).
 
     Raises:
-        InputError: the file cannot be read or names nothing.
+        InputError: the file cannot be read, or names nothing.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -114,7 +118,7 @@ def read_name_list(path: Path) -> frozenset[str]:
     else:
         lines = (line.strip().removesuffix(".skeleton") for line in text.splitlines())
         names = [line for line in lines if NTU_NAME.fullmatch(line)]
-    if not names:
+    if not names and NONE_MISSING not in text.splitlines():
         raise InputError(
             "names no clip",
             where=str(path),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
+from ikem.data.clips import NONE_MISSING
 from ikem.files import atomic, write_text
 from ikem.synthetic.kinematics import JOINT_COUNT, JOINTS, SKELETON
 from ikem.synthetic.noise import MICRO, Recording, draw_camera, sense
@@ -118,4 +119,4 @@ def write_ntu(settings: SyntheticSettings, archive: Path, missing_list: Path) ->
             member.external_attr = 0o644 << 16
             target.writestr(member, text, compresslevel=settings.compression or None)
     header = ("Samples with missing skeletons", f"{len(missing)} of {settings.clip_count} made clips", "")
-    write_text(missing_list, "\n".join((*header, *missing)) + "\n")
+    write_text(missing_list, "\n".join((*header, *(missing or [NONE_MISSING]))) + "\n")
