@@ -10,6 +10,8 @@ from torch import nn
 
 from ikem.side_by_side import call_each, each
 
+CPU = torch.device("cpu")
+
 
 @pytest.fixture
 def two_threads():
@@ -72,10 +74,10 @@ def test_what_belongs_to_a_thread_goes_along():
         return torch.get_num_threads(), torch.is_grad_enabled(), product.dtype, threading.get_ident()
 
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        seen = each(look, range(4))
+        seen = each(look, range(4), CPU)
     assert {row[:3] for row in seen} == {(1, False, torch.bfloat16)}
     assert threading.get_ident() not in {row[3] for row in seen}
-    assert each(look, range(2))[0][1:3] == (True, torch.float32)
+    assert each(look, range(2), CPU)[0][1:3] == (True, torch.float32)
 
 
 @pytest.mark.usefixtures("two_threads")
@@ -86,8 +88,13 @@ def test_a_failure_is_told_and_the_threads_are_given_back():
         return number
 
     with pytest.raises(ValueError, match="three"):
-        each(fail, range(6))
+        each(fail, range(6), CPU)
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_another_device_is_called_from_here():
+    assert each(lambda _: threading.get_ident(), range(3), torch.device("meta")) == [threading.get_ident()] * 3
 
 
 @pytest.mark.usefixtures("two_threads")

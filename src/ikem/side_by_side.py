@@ -1,4 +1,4 @@
-"""Modules that share nothing, computed at once on a CPU: each by one thread.
+"""What does not depend on one another, computed at once on a CPU: each by one thread.
 
 Several threads that share each of some thousand short operations wait for one another after every one: two cores were
 busy for three quarters of a step. A core that has an encoder to itself waits for nobody.
@@ -18,14 +18,16 @@ from torch import Tensor, nn
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
+_CPU = torch.device("cpu")
 
-def each(function: Callable[[Item], Made], items: Sequence[Item]) -> list[Made]:
-    """[function(item) for item in items], on as many threads as PyTorch has, each with one numeric thread.
+
+def each(function: Callable[[Item], Made], items: Sequence[Item], device: torch.device) -> list[Made]:
+    """[function(item) for item in items]; on a CPU on as many threads as PyTorch has, each with one numeric thread.
 
     Gradients are recorded, and numbers are cast, as where it is called. No random numbers may be drawn.
     """
     threads = torch.get_num_threads()
-    if threads == 1 or len(items) < 2:
+    if device.type != "cpu" or threads == 1 or len(items) < 2:
         return [function(item) for item in items]
     gradients, cast, kind = torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
@@ -52,16 +54,15 @@ def call_each(modules: Sequence[nn.Module], inputs: Sequence[tuple[Any, ...]]) -
     """[module(*input) ...], each a tuple of tensors, on a CPU side by side, in the backward pass too.
 
     Args:
-        modules: may not share parameters or buffers.
+        modules: on one device; may not share parameters or buffers.
         inputs: of each; none may ask for a gradient.
     """
     calls = list(zip(modules, inputs, strict=True))
     parameters = [[value for value in module.parameters() if value.requires_grad] for module in modules]
     flat = [value for some in parameters for value in some]
-    if len(calls) < 2 or torch.get_num_threads() == 1 or any(value.device.type != "cpu" for value in flat):
-        return [module(*given) for module, given in calls]
-    if not (torch.is_grad_enabled() and flat):
-        return each(_called, calls)
+    device = next(modules[0].parameters()).device
+    if not (torch.is_grad_enabled() and flat) or device.type != "cpu" or torch.get_num_threads() == 1:
+        return each(_called, calls, device)
     made: tuple[Tensor, ...] = _CallEach.apply(calls, parameters, *flat)  # type: ignore[no-untyped-call]
     width = len(made) // len(calls)
     return [made[start : start + width] for start in range(0, len(made), width)]
@@ -79,7 +80,7 @@ class _CallEach(torch.autograd.Function):
     def forward(ctx: Any, calls: Any, parameters: list[list[nn.Parameter]], *_: nn.Parameter) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
         with torch.enable_grad():
-            ctx.made = each(_called, calls)
+            ctx.made = each(_called, calls, _CPU)
         ctx.parameters = parameters
         return tuple(value.detach() for values in ctx.made for value in values)
 
@@ -99,6 +100,6 @@ class _CallEach(torch.autograd.Function):
             )
             return found
 
-        found = each(slopes, range(len(ctx.made)))
+        found = each(slopes, range(len(ctx.made)), _CPU)
         del ctx.made
         return None, None, *(slope for some in found for slope in some)

@@ -17,6 +17,7 @@ from ikem.contrast.kernels import (
     times,
 )
 from ikem.parallel import times_transposed
+from ikem.side_by_side import each
 
 _TINY = 1e-12
 
@@ -56,13 +57,19 @@ class _InfoNCE(torch.autograd.Function):
             total = weight.clone()
             needed = ctx.needs_input_grad[0]
             pull = (weight.view(sets, batch, 1) * key).view(sets * batch, dim) if needed else None
-            for piece in chunks(queue.shape[1], len(rows), queue.device):
+
+            def part(piece: slice) -> tuple[Tensor, Tensor | None]:
                 squares = queue.new_empty(piece.stop - piece.start) if normalise else None
                 product = times(rows, queue, piece, squares)
                 length = None if squares is None else squares.sqrt_().clamp_min_(_TINY)
-                mass = masses(product, length, temperature, total)
-                if pull is not None:
-                    pull += times_transposed(mass, queue[:, piece])
+                sums = torch.zeros_like(weight)
+                mass = masses(product, length, temperature, sums)
+                return sums, times_transposed(mass, queue[:, piece]) if needed else None
+
+            for sums, pulled in each(part, list(chunks(queue.shape[1], len(rows), queue.device)), queue.device):
+                total += sums
+                if pull is not None and pulled is not None:
+                    pull += pulled
             loss = (total.log() - positive / temperature).view(sets, batch).mean(dim=1) + 1.0 / temperature
             if pull is not None:
                 pull = (pull / total.unsqueeze(1)).view(sets, batch, dim) - key

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ikem.contrast import kernels_cpu
 from ikem.parallel import compiled, fast_product, over_rows, times_transposed
+from ikem.side_by_side import each
 
 LOWEST_TEMPERATURE = 0.025
 
@@ -58,10 +59,13 @@ def no_autocast(device: torch.device) -> torch.autocast:
 def similarities(queries: Tensor, queues: Tensor) -> Tensor:
     """queries (A, B, D) times queues (A, D, K): (A, B, K)."""
     result = queries.new_empty(*queries.shape[:2], queues.shape[2])
-    if _turning_pays(queries, queues):
-        for query, queue, target in zip(queries, queues, result, strict=True):
+    if queries.device.type == "cpu":
+
+        def one(number: int) -> None:
             for piece in chunks(queues.shape[2], queries.shape[1], queries.device):
-                target[:, piece] = times(query, queue, piece)
+                result[number, :, piece] = times(queries[number], queues[number], piece)
+
+        each(one, range(len(queries)), queries.device)
         return result
     for piece in chunks(queues.shape[2], queries.shape[0] * queries.shape[1], queries.device):
         result[..., piece] = torch.bmm(queries, queues[..., piece])
