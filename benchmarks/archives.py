@@ -28,17 +28,21 @@ from ikem.synthetic.settings import SyntheticSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 SKELETON, FRAMES = "ntu25", 50
-CLIPS_OF_A_PERFORMER = 2 * 3 * 2
-"""Visits, cameras, replications: clips of each action."""
+VISITS, CAMERAS, REPLICATIONS = 2, 3, 2
 
 
 def recordings(clips: int, videos: int) -> SyntheticSettings:
     """About so many clips; each 85 frames long on average, as those of NTU RGB+D are."""
     actions = len(SyntheticSettings().actions)
-    performers = max(2, round(clips / actions / CLIPS_OF_A_PERFORMER))
-    numbers = tuple(range(1, performers + 1))
+    performers = max(2, round(clips / (actions * VISITS * CAMERAS * REPLICATIONS)))
     return SyntheticSettings(
-        performers=numbers, visits=2, cameras=3, replications=2, frames=(40, 130), videos=videos, missing_rate=0
+        performers=tuple(range(1, performers + 1)),
+        visits=VISITS,
+        cameras=CAMERAS,
+        replications=REPLICATIONS,
+        frames=(40, 130),
+        videos=videos,
+        missing_rate=0,
     )
 
 

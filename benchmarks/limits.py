@@ -48,8 +48,9 @@ def modalities(sizes: Sizes) -> Cost:
 
 
 def encoder(sizes: Sizes, batch: int | None = None, backward: bool = True, training: bool = True) -> Cost:
-    """Of each block its input, what comes before both normalisations, and its output are written, and read in the
-    backward pass; each convolution costs once forward and twice backward. In training the wide ones are transformed."""
+    """Of each block its input is read, what comes before the last normalisation and its output are written, and all are
+    read in the backward pass; the rest can be made again. Each convolution costs once forward and twice backward. In
+    training the wide ones are transformed."""
     widths = [(AXES, sizes.hidden_channels, 1), *block_widths(sizes.hidden_channels, sizes.hidden_dim)]
     frames, clips = sizes.frames, (batch or sizes.batch) * BODIES
     moved, done = 0.0, 0.0
@@ -57,7 +58,7 @@ def encoder(sizes: Sizes, batch: int | None = None, backward: bool = True, train
         before = clips * frames * JOINTS
         frames = (frames - 1) // stride + 1
         after = clips * frames * JOINTS
-        moved += FLOAT * (before * inputs + before * outputs + 2 * after * outputs)
+        moved += FLOAT * (before * inputs + 2 * after * outputs)
         taps = float(TEMPORAL_KERNEL)
         if training and stride == 1 and outputs >= WIDE:
             taps = min(taps, (1 + 4 * ((frames + TEMPORAL_KERNEL // 2) // 2)) / frames)

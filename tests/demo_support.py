@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from job_support import ROOT, differing, snakemake_environment
+from job_support import ROOT, differing, snakemake_environment, until
 
 OFTEN = {
     "compute": {
@@ -26,6 +28,7 @@ OFTEN = {
 }
 """Laid over the demo: a checkpoint every second or so, and what a small machine has. None of it shapes a result."""
 
+LONGEST = 3600.0  # seconds of a run
 CONFIGS = ["config/config.yaml", "often.yaml"]
 
 
@@ -42,10 +45,11 @@ class Demo:
             shutil.copytree(ROOT / name, self.folder / name)
         (self.folder / "often.yaml").write_text(yaml.safe_dump(OFTEN), encoding="utf-8")
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
-        """Start Snakemake, the leader of a group of processes; `told` has what it says."""
+    @contextlib.contextmanager
+    def running(self, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Snakemake; neither it nor its jobs outlive the context. `told` has what it says."""
         with (self.folder / "told.log").open("ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 ["snakemake", "--configfile", *CONFIGS, "--quiet", "rules", "host", *arguments],
                 cwd=self.folder,
                 env=snakemake_environment(IKEM_LOCK_FOLDER=str(self.folder / "locks"), **environment),
@@ -53,6 +57,18 @@ class Demo:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            assert until(lambda: not self.jobs(), pause=0.1), "jobs live on"
+
+    def run(self, *arguments: str) -> None:
+        """Run Snakemake to its end, which must be a good one."""
+        with self.running(*arguments) as process:
+            assert process.wait(timeout=LONGEST) == 0, self.told[-4000:]
 
     @property
     def told(self) -> str:
@@ -94,22 +110,22 @@ def run_with_kills(demo: Demo, generator: random.Random, kills: int, seconds: fl
         How many jobs, and how many whole runs, were killed.
     """
     jobs = runs = 0
-    while True:
-        process = demo.start("--cores", "1")
-        while process.poll() is None and jobs + runs < kills:
-            end = time.monotonic() + generator.uniform(0.2, 2 * seconds)
-            while process.poll() is None and time.monotonic() < end:
-                time.sleep(0.05)
-            running = demo.jobs()
-            if process.poll() is not None or not running:
-                continue
-            if generator.random() < 0.3:
-                os.killpg(process.pid, signal.SIGKILL)
-                runs += 1
-            else:
-                os.kill(generator.choice(running), signal.SIGKILL)
-                jobs += 1
-        if process.wait() == 0:
-            return jobs, runs
-        while demo.jobs():  # what outlived its Snakemake was killed with it, and is about to be gone
-            time.sleep(0.1)
+    for _ in range(kills + 3):
+        with demo.running("--cores", "1") as process:
+            while process.poll() is None and jobs + runs < kills:
+                end = time.monotonic() + generator.uniform(0.2, 2 * seconds)
+                while process.poll() is None and time.monotonic() < end:
+                    time.sleep(0.05)
+                running = demo.jobs()
+                if process.poll() is not None or not running:
+                    continue
+                if generator.random() < 0.3:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    runs += 1
+                else:
+                    with contextlib.suppress(ProcessLookupError):  # it ended by itself
+                        os.kill(generator.choice(running), signal.SIGKILL)
+                        jobs += 1
+            if process.wait(timeout=LONGEST) == 0:
+                return jobs, runs
+    raise AssertionError(f"it does not end well:\n{demo.told[-4000:]}")

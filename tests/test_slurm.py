@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo_support import Demo
+from demo_support import LONGEST, Demo
 from slurm_cluster import Cluster, obstacle
 
 pytestmark = pytest.mark.slurm
@@ -58,16 +58,15 @@ class Interference:
 def test_the_demo_through_slurm(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("demo")
     local, remote = Demo(folder / "local"), Demo(folder / "remote")
-    assert local.start("--cores", "2").wait(timeout=3600) == 0, local.told[-4000:]
+    local.run("--cores", "2")
 
     interference = Interference(cluster, remote)
-    process = remote.start(*SUBMIT, IKEM_PRETEND_DEVICES="4")
-    end = time.monotonic() + 3600
-    while process.poll() is None and time.monotonic() < end:
-        interference.look()
-        time.sleep(0.1)
-    process.kill() if process.poll() is None else None
-    assert process.wait() == 0, f"{remote.told[-6000:]}\n{cluster.log()}"
+    with remote.running(*SUBMIT, IKEM_PRETEND_DEVICES="4") as process:
+        end = time.monotonic() + LONGEST
+        while process.poll() is None and time.monotonic() < end:
+            interference.look()
+            time.sleep(0.1)
+        assert process.poll() == 0, f"{remote.told[-6000:]}\n{cluster.log()}"
     assert sorted(interference.done) == ["asked to leave", "cancelled", "requeued"], remote.told[-4000:]
     assert interference.most_at_once >= 2
 

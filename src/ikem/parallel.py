@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -48,15 +49,16 @@ def over_rows(kernel: Callable[[int, int], None], rows: int) -> None:
         return
     cuts = [rows * part // threads for part in range(threads + 1)]
     first, *others = pairwise(cuts)
-    waiting = [_pool(threads - 1).submit(kernel, *cut) for cut in others]
+    waiting = [_pool().submit(kernel, *cut) for cut in others]
     kernel(*first)
     for part in waiting:
         part.result()
 
 
 @lru_cache(maxsize=1)
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="ikem")
+def _pool() -> ThreadPoolExecutor:
+    """One for the whole process; it starts as many threads as are ever busy at once."""
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="ikem-rows")
 
 
 def fast_product() -> bool:

@@ -19,6 +19,7 @@ _SHAPES_NUMBERS = (
     "modalities.py",
     "modalities_cpu.py",
     "parallel.py",
+    "side_by_side.py",
     "threads.py",
     "skeleton.py",
     "skeletons",

@@ -1,4 +1,4 @@
-"""What does not depend on one another, computed at once on a CPU: each by one thread.
+"""What does not depend on one another, computed at once on a CPU.
 
 Several threads that share each of some thousand short operations wait for one another after every one: two cores were
 busy for three quarters of a step. A core that has an encoder to itself waits for nobody.
@@ -6,9 +6,9 @@ busy for three quarters of a step. A core that has an encoder to itself waits fo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -21,49 +21,66 @@ Made = TypeVar("Made")
 _CPU = torch.device("cpu")
 
 
-def each(function: Callable[[Item], Made], items: Sequence[Item], device: torch.device) -> list[Made]:
-    """[function(item) for item in items]; on a CPU on as many threads as PyTorch has, each with one numeric thread.
+def at_once(function: Callable[[Item], Made], items: Sequence[Item], device: torch.device) -> list[Made]:
+    """[function(item) for item in items]; on a CPU at once, on as many numeric threads as PyTorch has, shared evenly.
 
     Gradients are recorded, and numbers are cast, as where it is called. No random numbers may be drawn.
+
+    Raises:
+        Exception: that of the first item that failed, after all have ended.
     """
     threads = torch.get_num_threads()
-    if device.type != "cpu" or threads == 1 or len(items) < 2:
+    workers = min(threads, len(items))
+    if device.type != "cpu" or workers < 2:
         return [function(item) for item in items]
-    gradients, cast, kind = torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+    inference, gradients = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+    cast, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
-    def run(item: Item) -> Made:
-        with ExitStack() as stack:  # both belong to a thread
-            stack.enter_context(torch.set_grad_enabled(gradients))
-            stack.enter_context(torch.autocast("cpu", kind, enabled=cast))
+    def run(item: Item) -> Made:  # all of these belong to a thread
+        torch.get_num_threads()  # sets a new thread up, which would undo the next line if it came later
+        torch.set_num_threads(threads // workers)
+        with (
+            torch.inference_mode(inference),
+            torch.set_grad_enabled(gradients),
+            torch.autocast("cpu", dtype, enabled=cast),
+        ):
             return function(item)
 
-    pool = _pool(threads)
-    torch.set_num_threads(1)  # that of the matrix library belongs to the process
+    pool = _pool(workers)
     try:
-        return list(pool.map(run, items))
+        made = [pool.submit(run, item) for item in items]
+        wait(made)
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(threads)  # with what was set last, other new threads of this process begin
+    return [each.result() for each in made]
 
 
-@lru_cache(maxsize=1)
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="ikem-each", initializer=torch.set_num_threads, initargs=(1,))
+@lru_cache(maxsize=os.cpu_count())
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, thread_name_prefix="ikem-side-by-side")
 
 
-def call_each(modules: Sequence[nn.Module], inputs: Sequence[tuple[Any, ...]]) -> list[tuple[Tensor, ...]]:
-    """[module(*input) ...], each a tuple of tensors, on a CPU side by side, in the backward pass too.
+def call_at_once(modules: Sequence[nn.Module], inputs: Sequence[tuple[Any, ...]]) -> list[tuple[Tensor, ...]]:
+    """[module(*input) ...], on a CPU at once, in the backward pass too.
 
     Args:
-        modules: on one device; may not share parameters or buffers.
+        modules: on one device; they may not share parameters or buffers. Each gives a tuple of tensors, all as many.
         inputs: of each; none may ask for a gradient.
+
+    Returns:
+        what each gives. The backward pass may come once, through all of it together.
+
+    Raises:
+        ValueError: they do not give equally many tensors.
     """
     calls = list(zip(modules, inputs, strict=True))
     parameters = [[value for value in module.parameters() if value.requires_grad] for module in modules]
     flat = [value for some in parameters for value in some]
     device = next(modules[0].parameters()).device
-    if not (torch.is_grad_enabled() and flat) or device.type != "cpu" or torch.get_num_threads() == 1:
-        return each(_called, calls, device)
-    made: tuple[Tensor, ...] = _CallEach.apply(calls, parameters, *flat)  # type: ignore[no-untyped-call]
+    alone = device.type != "cpu" or torch.get_num_threads() == 1 or len(calls) == 1
+    if alone or not (torch.is_grad_enabled() and flat):
+        return at_once(_called, calls, device)
+    made: tuple[Tensor, ...] = _CallAtOnce.apply(calls, parameters, *flat)  # type: ignore[no-untyped-call]
     width = len(made) // len(calls)
     return [made[start : start + width] for start in range(0, len(made), width)]
 
@@ -73,33 +90,43 @@ def _called(call: tuple[nn.Module, tuple[Any, ...]]) -> Any:
     return module(*given)
 
 
-class _CallEach(torch.autograd.Function):
+class _CallAtOnce(torch.autograd.Function):
     """Each module's graph is its own, and is walked back by its own thread."""
 
     @staticmethod
     def forward(ctx: Any, calls: Any, parameters: list[list[nn.Parameter]], *_: nn.Parameter) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
         with torch.enable_grad():
-            ctx.made = each(_called, calls, _CPU)
-        ctx.parameters = parameters
-        return tuple(value.detach() for values in ctx.made for value in values)
+            made = at_once(_called, calls, _CPU)
+        if len({len(values) for values in made}) > 1:
+            raise ValueError("modules that are called at once must give equally many tensors")
+        ctx.made, ctx.parameters = made, parameters
+        results = [value.detach() for values in made for value in values]
+        moving = [value.requires_grad for values in made for value in values]
+        ctx.mark_non_differentiable(*(result for result, moves in zip(results, moving, strict=True) if not moves))
+        return tuple(results)
 
     @staticmethod
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        width = len(gradients) // len(ctx.made)
+        if ctx.made is None:
+            raise RuntimeError("what modules called at once gave was walked back before; it can be once")
+        made, ctx.made = ctx.made, None  # graphs are freed as they are walked
+        width = len(gradients) // len(made)
 
         def slopes(number: int) -> tuple[Tensor | None, ...]:
-            given = gradients[number * width : (number + 1) * width]
-            asked = [(value, slope) for value, slope in zip(ctx.made[number], given, strict=True) if slope is not None]
+            parameters, given = ctx.parameters[number], gradients[number * width : (number + 1) * width]
+            asked = [
+                (value, slope)
+                for value, slope in zip(made[number], given, strict=True)
+                if slope is not None and value.requires_grad
+            ]
             if not asked:
-                return (None,) * len(ctx.parameters[number])
-            values, given = zip(*asked, strict=True)
-            found: tuple[Tensor | None, ...] = torch.autograd.grad(
-                values, ctx.parameters[number], given, allow_unused=True
-            )
+                return (None,) * len(parameters)
+            values, slopes_of_values = zip(*asked, strict=True)
+            found: tuple[Tensor | None, ...]
+            found = torch.autograd.grad(values, parameters, slopes_of_values, allow_unused=True)
             return found
 
-        found = each(slopes, range(len(ctx.made)), _CPU)
-        del ctx.made
+        found = at_once(slopes, range(len(made)), _CPU)
         return None, None, *(slope for some in found for slope in some)

@@ -21,7 +21,7 @@ from ikem.contrast.kernels import (
     similarities,
 )
 from ikem.parallel import times_transposed
-from ikem.side_by_side import each
+from ikem.side_by_side import at_once
 
 
 def mined_losses(queries: Tensor, keys: Tensor, queues: Tensor, temperature: float, top_k: int = 1) -> Tensor:
@@ -114,7 +114,7 @@ class _MinedLosses(torch.autograd.Function):
             both = share[first, second] + share[second, first]
             slopes = pair_slopes(similar, ctx.pairs, temperature, alone, both)
             parts = list(zip(slopes, queues, strict=True))
-            pull = torch.stack(each(lambda pair: times_transposed(*pair), parts, slopes.device))
+            pull = torch.stack(at_once(lambda both: times_transposed(*both), parts, slopes.device))
             # The mined entries, one column of the queue each: [a, d, b, sample, rank].
             columns = queues.index_select(2, choice.reshape(-1)).view(count, -1, *choice.shape)
             positives = 1 + 2 * choice.shape[-1]

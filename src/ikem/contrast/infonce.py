@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -17,9 +18,10 @@ from ikem.contrast.kernels import (
     times,
 )
 from ikem.parallel import times_transposed
-from ikem.side_by_side import each
+from ikem.side_by_side import at_once
 
 _TINY = 1e-12
+_PARTS = 8  # of a queue, at most, that are summed by themselves, whatever the number of threads
 
 
 def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float, normalise_queue: bool = False) -> Tensor:
@@ -58,15 +60,21 @@ class _InfoNCE(torch.autograd.Function):
             needed = ctx.needs_input_grad[0]
             pull = (weight.view(sets, batch, 1) * key).view(sets * batch, dim) if needed else None
 
-            def part(piece: slice) -> tuple[Tensor, Tensor | None]:
-                squares = queue.new_empty(piece.stop - piece.start) if normalise else None
-                product = times(rows, queue, piece, squares)
-                length = None if squares is None else squares.sqrt_().clamp_min_(_TINY)
-                sums = torch.zeros_like(weight)
-                mass = masses(product, length, temperature, sums)
-                return sums, times_transposed(mass, queue[:, piece]) if needed else None
+            def part(pieces: list[slice]) -> tuple[Tensor, Tensor | None]:
+                sums, pulled = torch.zeros_like(total), None if pull is None else torch.zeros_like(pull)
+                for piece in pieces:
+                    squares = queue.new_empty(piece.stop - piece.start) if normalise else None
+                    product = times(rows, queue, piece, squares)
+                    length = None if squares is None else squares.sqrt_().clamp_min_(_TINY)
+                    mass = masses(product, length, temperature, sums)
+                    if pulled is not None:
+                        pulled += times_transposed(mass, queue[:, piece])
+                return sums, pulled
 
-            for sums, pulled in each(part, list(chunks(queue.shape[1], len(rows), queue.device)), queue.device):
+            pieces = list(chunks(queue.shape[1], len(rows), queue.device))
+            cuts = [len(pieces) * number // _PARTS for number in range(_PARTS + 1)]
+            parts = [pieces[first:last] for first, last in pairwise(cuts) if last > first]
+            for sums, pulled in at_once(part, parts, queue.device):
                 total += sums
                 if pull is not None and pulled is not None:
                     pull += pulled

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ikem.contrast import kernels_cpu
 from ikem.parallel import compiled, fast_product, over_rows, times_transposed
-from ikem.side_by_side import each
+from ikem.side_by_side import at_once
 
 LOWEST_TEMPERATURE = 0.025
 
@@ -65,7 +65,7 @@ def similarities(queries: Tensor, queues: Tensor) -> Tensor:
             for piece in chunks(queues.shape[2], queries.shape[1], queries.device):
                 result[number, :, piece] = times(queries[number], queues[number], piece)
 
-        each(one, range(len(queries)), queries.device)
+        at_once(one, range(len(queries)), queries.device)
         return result
     for piece in chunks(queues.shape[2], queries.shape[0] * queries.shape[1], queries.device):
         result[..., piece] = torch.bmm(queries, queues[..., piece])

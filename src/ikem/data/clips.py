@@ -104,8 +104,11 @@ NONE_MISSING = "No clip is missing."
 def read_name_list(path: Path) -> frozenset[str]:
     """Names of clips to leave out: a CSV with a column `sample`, or text with an NTU name a line (headers are skipped).
 
+    Returns:
+        the names; none where a line says NONE_MISSING.
+
     Raises:
-        InputError: the file cannot be read, or names nothing.
+        InputError: the file cannot be read, or names nothing and does not say so.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -116,9 +119,11 @@ def read_name_list(path: Path) -> frozenset[str]:
         column = rows[0].index("sample")
         names = [row[column].strip() for row in rows[1:] if len(row) > column]
     else:
-        lines = (line.strip().removesuffix(".skeleton") for line in text.splitlines())
+        lines = [line.strip().removesuffix(".skeleton") for line in text.splitlines()]
         names = [line for line in lines if NTU_NAME.fullmatch(line)]
-    if not names and NONE_MISSING not in text.splitlines():
+        if NONE_MISSING in lines and not names:
+            return frozenset()
+    if not names:
         raise InputError(
             "names no clip",
             where=str(path),

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ikem.models import fused_cpu as _compiled
+from ikem.models import normalise_cpu as _compiled
 
-fused_cpu: Any = _compiled  # compiled functions have no signature that a type checker could read
+normalise_cpu: Any = _compiled  # compiled functions have no signature that a type checker could read
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Dropout:
         if device.type == "cpu":
             if self.probability > 0:
                 rows = mask.view(samples * frames, -1).numpy()
-                fused_cpu.drop(rows, *self.numbers, 0, len(rows))
+                normalise_cpu.drop(rows, *self.numbers, 0, len(rows))
         else:
             generator = torch.Generator(device).manual_seed(self.seed)
             words = torch.empty(-(-mask.numel() // 4), dtype=torch.int64, device=device)

@@ -37,9 +37,9 @@ def graph_temporal(
         (N, out, T / stride, V).
     """
     if norm.training and compiled(x, weight, kernel, bias, norm.weight):
-        of_norm, of_convolution = (norm.weight, norm.bias), (convolution.weight, convolution.bias)
+        parameters = norm.weight, norm.bias, convolution.weight, convolution.bias
         more = entries, norm, convolution.stride[0]
-        result: Tensor = _GraphTemporal.apply(x, weight, kernel, bias, *of_norm, *of_convolution, *more)  # type: ignore[no-untyped-call]
+        result: Tensor = _GraphTemporal.apply(x, weight, kernel, bias, *parameters, *more)  # type: ignore[no-untyped-call]
         return result
     y: Tensor = convolution(F.relu(norm(graph_convolution(x, weight, kernel, entries) + bias.t().unsqueeze(1))))
     return y
@@ -64,19 +64,19 @@ class _GraphTemporal(torch.autograd.Function):
         norm: nn.BatchNorm2d,
         stride: int,
     ) -> Tensor:
-        gathering = Gathering(weight.detach(), entries)
-        mixed = F.conv2d(gathering.gather(x), kernel[:, :, None, None])
+        mixed = F.conv2d(Gathering(weight, entries).gather(x), kernel[:, :, None, None])
         rows = rows_of(mixed)
         statistics = Statistics.of(rows, bias, scale, shift, norm, x.shape[3])
-        ctx.save_for_backward(x, kernel, taps)
-        ctx.state = gathering, statistics, stride
+        ctx.save_for_backward(x, weight, kernel, taps)
+        ctx.state = entries, statistics, stride
         return convolve(image_of(statistics.apply(rows, keep=False), mixed.shape), taps, taps_bias, stride)
 
     @staticmethod
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, kernel, taps = ctx.saved_tensors
-        gathering, statistics, stride = ctx.state
+        x, weight, kernel, taps = ctx.saved_tensors
+        entries, statistics, stride = ctx.state
+        gathering = Gathering(weight, entries)
         gathered = gathering.gather(x)
         mixed = F.conv2d(gathered, kernel[:, :, None, None])
         rows, shape = rows_of(mixed), mixed.shape
@@ -85,5 +85,5 @@ class _GraphTemporal(torch.autograd.Function):
         slopes = statistics.slopes(rows_of(given), result, rows, overwrite=True)
         del result, given, mixed, rows
         graph_slopes = gathering.slopes(image_of(slopes.x, shape), x, gathered, kernel)
-        of_norm = slopes.total.view(shape[3], -1), slopes.weight, slopes.shift
-        return *graph_slopes, *of_norm, taps_slope, taps_bias_slope, None, None, None
+        norm_slopes = slopes.total.view(shape[3], -1), slopes.weight, slopes.shift
+        return *graph_slopes, *norm_slopes, taps_slope, taps_bias_slope, None, None, None

@@ -86,15 +86,16 @@ class _GraphConvolution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, kernel: Tensor, entries: Entries) -> Tensor:
-        ctx.gathering = Gathering(weight, entries)
-        ctx.save_for_backward(x, kernel)
-        return F.conv2d(ctx.gathering.gather(x), kernel[:, :, None, None])
+        ctx.save_for_backward(x, weight, kernel)
+        ctx.entries = entries
+        return F.conv2d(Gathering(weight, entries).gather(x), kernel[:, :, None, None])
 
     @staticmethod
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        x, kernel = ctx.saved_tensors
-        return *ctx.gathering.slopes(gradient, x, ctx.gathering.gather(x), kernel), None
+        x, weight, kernel = ctx.saved_tensors
+        gathering = Gathering(weight, ctx.entries)
+        return *gathering.slopes(gradient, x, gathering.gather(x), kernel), None
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ikem.models import fused_cpu as _compiled
+from ikem.models import normalise_cpu as _compiled
 from ikem.models.dropout import NOTHING_DROPPED, Dropout
 from ikem.parallel import over_rows
 
-fused_cpu: Any = _compiled  # compiled functions have no signature that a type checker could read
+normalise_cpu: Any = _compiled  # compiled functions have no signature that a type checker could read
 Doubles = NDArray[np.float64]
 
 _NO_ROWS = np.empty((0, 1), np.float32)
@@ -76,7 +76,7 @@ class Statistics:
             _NO_ROWS if residual is None else residual.numpy(),
             result.numpy(),
         )
-        over_rows(lambda start, stop: fused_cpu.finish(*arrays, start, stop), len(rows))
+        over_rows(lambda start, stop: normalise_cpu.finish(*arrays, start, stop), len(rows))
         return result
 
     def slopes(
@@ -100,26 +100,26 @@ class Statistics:
         x, drawn = rows.numpy(), NOTHING_DROPPED if dropout is None else dropout.numbers
         kept = gradient if overwrite else torch.empty_like(rows)
         held = kept.numpy()
-        first, second = (np.empty((fused_cpu.SLABS, rows.shape[1])) for _ in range(2))
+        first, second = (np.empty((normalise_cpu.SLABS, rows.shape[1])) for _ in range(2))
         normalised = self.inverse.astype(np.float32), self.offset.astype(np.float32)
         arrays = (gradient.numpy(), result.numpy(), x, *normalised, *drawn, held, first, second)
-        over_rows(lambda start, stop: fused_cpu.slope_sums(*arrays, start, stop), fused_cpu.SLABS)
+        over_rows(lambda start, stop: normalise_cpu.slope_sums(*arrays, start, stop), normalise_cpu.SLABS)
         shift, weight = (sums.sum(axis=0).reshape(self.joints, channels).sum(axis=0) for sums in (first, second))
         # dx = gain (d - mean of d - normalised x times mean of d times normalised x)
         by_mean, by_x = np.tile(shift / count, self.joints), np.tile(weight / count, self.joints)
         factors = self.gain, -self.gain * (by_mean + by_x * self.offset), -self.gain * by_x * self.inverse
-        target, totals = torch.empty_like(rows) if keep else kept, np.empty((fused_cpu.SLABS, rows.shape[1]))
+        target, totals = torch.empty_like(rows) if keep else kept, np.empty((normalise_cpu.SLABS, rows.shape[1]))
         last = (*(factor.astype(np.float32) for factor in factors), target.numpy(), totals)
-        over_rows(lambda start, stop: fused_cpu.slopes(held, x, *drawn, *last, start, stop), fused_cpu.SLABS)
+        over_rows(lambda start, stop: normalise_cpu.slopes(held, x, *drawn, *last, start, stop), normalise_cpu.SLABS)
         total, weight, shift = (torch.from_numpy(v.astype(np.float32)) for v in (totals.sum(axis=0), weight, shift))
         return Slopes(target, total, weight, shift, kept)
 
 
 def _moments(rows: Tensor, added: NDArray[np.float32], joints: int) -> tuple[Doubles, Doubles]:
     """Mean and variance (C,) float64 of rows + added, over rows and joints."""
-    first, second = (np.empty((fused_cpu.SLABS, rows.shape[1])) for _ in range(2))
+    first, second = (np.empty((normalise_cpu.SLABS, rows.shape[1])) for _ in range(2))
     x = rows.numpy()
-    over_rows(lambda start, stop: fused_cpu.moments(x, first, second, start, stop), fused_cpu.SLABS)
+    over_rows(lambda start, stop: normalise_cpu.moments(x, first, second, start, stop), normalise_cpu.SLABS)
     # Of each column by itself, then all joints of a channel together.
     shift = first.sum(axis=0) / len(x)
     within = (second.sum(axis=0) / len(x) - shift * shift).reshape(joints, -1)

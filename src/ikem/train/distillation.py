@@ -13,7 +13,7 @@ from ikem.contrast.queue import Queues
 from ikem.contrast.relational import relational_losses
 from ikem.models.heads import exchange_head, projection_head
 from ikem.models.initialise import Initialisation, initialise
-from ikem.side_by_side import call_each
+from ikem.side_by_side import call_at_once
 from ikem.skeleton import Skeleton
 from ikem.train.momentum import Branch, EncoderSettings
 from ikem.train.randomness import seed_for
@@ -134,7 +134,7 @@ class RelationalDistillation(nn.Module):
     def _features(branches: nn.ModuleDict, view: Mapping[str, Tensor], dropout_seed: int, role: str) -> Tensor:
         """The feature of each branch, stacked."""
         given = [(view[name], seed_for(dropout_seed, name, role)) for name in branches]
-        return torch.stack([feature for _, feature in call_each(list(branches.values()), given)])
+        return torch.stack([feature for _, feature in call_at_once(list(branches.values()), given)])
 
     def relate(self, students: Tensor, features: Tensor) -> Tensor:
         """The loss of each pair of student and teacher modality; the queues take the features.

@@ -16,7 +16,7 @@ from ikem.models.graph import Distances
 from ikem.models.heads import exchange_head, projection_head
 from ikem.models.initialise import Initialisation, initialise
 from ikem.models.stgcn import STGCN
-from ikem.side_by_side import call_each
+from ikem.side_by_side import call_at_once
 from ikem.skeleton import Skeleton
 from ikem.train.randomness import seed_for
 
@@ -154,9 +154,9 @@ class MomentumContrast(nn.Module):
         with torch.no_grad():  # first: the queries' activations, once there, stay until the backward pass
             self._follow(names if follow is None or not exchange else follow)
             views = [(key_view[name], seeds[name, "key"]) for name in names]
-            keys = torch.stack([key for _, key in call_each([self.key[name] for name in names], views)])
+            keys = torch.stack([key for _, key in call_at_once([self.key[name] for name in names], views)])
         views = [(query_view[name], seeds[name, "query"]) for name in names]
-        embedded, each_query = zip(*call_each([self.query[name] for name in names], views), strict=True)
+        embedded, each_query = zip(*call_at_once([self.query[name] for name in names], views), strict=True)
         queries = torch.stack(each_query)
         if exchange:
             losses = queries.new_zeros(len(names))
