@@ -36,10 +36,11 @@ class Interference:
 
     def __init__(self, cluster: Cluster, demo: Demo) -> None:
         run = demo.results / "demo" / "xsub" / "seed0"
+        stage1, leave = run / "stage1" / "demo", ["scancel", "--signal=TERM"]
         self.todo = {
             "cancelled": ("_demo_xsub_0_ikem-6", run / "exchange" / "ikem-6", ["scancel"]),
-            "asked to leave": ("_demo_xsub_0_demo_joint", run / "stage1" / "demo" / "joint", ["scancel", "--signal=TERM"]),
-            "requeued": ("_demo_xsub_0_demo_motion", run / "stage1" / "demo" / "motion", ["scontrol", "requeue"]),
+            "asked to leave": ("_demo_xsub_0_demo_joint", stage1 / "joint", leave),
+            "requeued": ("_demo_xsub_0_demo_motion", stage1 / "motion", ["scontrol", "requeue"]),
         }
         self.done: list[str] = []
         self.most_at_once = 0
