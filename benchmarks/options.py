@@ -1,24 +1,28 @@
 """`python -m benchmarks.options`: ways to run six encoders forward and backward, each against plain eager float32.
 
-All run in one process, set up as a job is, and take turns; the first turn (which compiles) is not counted.
+Each runs in a process of its own, set up as a job is; its first step, which compiles, counts for the memory only.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import json
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from tabulate import tabulate
 from torch import Tensor, nn
 
-from benchmarks.measure import timed
+from benchmarks.measure import ROOT, seconds_and_peak, timed
 from benchmarks.pair import TINY, Sizes, in_memory, positions
 from benchmarks.parts_data import SEED
 from benchmarks.parts_losses import encoders
+from benchmarks.plain.stgcn import PlainSTGCN
+from ikem.models.stgcn import STGCN
 from ikem.parallel import plain
 from ikem.side_by_side import call_at_once
 from ikem.threads import keep_memory, use_threads
@@ -37,85 +41,108 @@ class _InTuple(nn.Module):
         return (self.encoder(x, seed),)
 
 
-def options(sizes: Sizes, device: torch.device) -> dict[str, Call]:
-    """Each way by name: a step of `sizes.modalities` encoders, to the gradients of all parameters."""
+@dataclass(frozen=True)
+class _Encoders:
+    """Plain ones and ours, with the same parameters, and a batch of clips in the form of each."""
+
+    plain: list[PlainSTGCN]
+    ours: list[STGCN]
+    disk: Tensor
+    batch: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        return self.disk.device
+
+
+def _encoders(sizes: Sizes, device: torch.device) -> _Encoders:
     disk = positions(sizes.batch, sizes.frames, SEED, device)
-    batch = in_memory(disk)
     pairs = [encoders(sizes, device, sizes.dropout) for _ in range(sizes.modalities)]
-    theirs, mine = ([pair[side] for pair in pairs] for side in (0, 1))
-    compiled = [torch.compile(encoder) for encoder in theirs]
-    tuples = [_InTuple(encoder) for encoder in mine]
+    return _Encoders([plain for plain, _ in pairs], [ours for _, ours in pairs], disk, in_memory(disk))
 
-    def eager(models: Sequence[Callable[[Tensor], Tensor]], cast: bool = False) -> Call:
-        def call() -> None:
-            with torch.autocast(device.type, torch.bfloat16, enabled=cast):
-                made = [model(disk) for model in models]
-            torch.autograd.backward([value.float().sum() for value in made])
 
-        return call
+def _backward(made: Iterable[Tensor]) -> None:
+    torch.autograd.backward([value.float().sum() for value in made])
 
-    def joints_first(cast: bool = False, kernels: bool = False) -> Call:
-        def call() -> None:
-            with torch.autocast(device.type, torch.bfloat16, enabled=cast):
-                made = [model(batch, SEED) for model in mine]
-            torch.autograd.backward([value.float().sum() for value in made])
 
-        def without_kernels() -> None:
-            with plain():
-                call()
+def _eager(some: _Encoders, models: Sequence[Callable[[Tensor], Tensor]], cast: bool = False) -> Call:
+    def call() -> None:
+        with torch.autocast(some.device.type, torch.bfloat16, enabled=cast):
+            made = [model(some.disk) for model in models]
+        _backward(made)
 
-        return call if kernels else without_kernels
+    return call
 
-    def side_by_side() -> None:
-        made = call_at_once(tuples, [(batch, SEED)] * len(tuples))
-        torch.autograd.backward([value.sum() for (value,) in made])
 
-    chosen = {
-        "plain eager float32": eager(theirs),
-        "plain, torch.compile": eager(compiled),
-        "plain, bfloat16 autocast": eager(theirs, cast=True),
-        "joints first, PyTorch's operations": joints_first(),
-        "joints first, bfloat16 autocast": joints_first(cast=True),
-    }
-    if device.type == "cpu":
-        chosen |= {
-            "joints first, compiled kernels": joints_first(kernels=True),
-            "the same, encoders side by side": side_by_side,
-        }
-    return chosen
+def _joints_first(some: _Encoders, cast: bool = False) -> Call:
+    def call() -> None:
+        with torch.autocast(some.device.type, torch.bfloat16, enabled=cast):
+            made = [model(some.batch, SEED) for model in some.ours]
+        _backward(made)
+
+    return call
+
+
+def _without_kernels(call: Call) -> Call:
+    def plainly() -> None:
+        with plain():
+            call()
+
+    return plainly
+
+
+def _at_once(some: _Encoders) -> Call:
+    modules = [_InTuple(encoder) for encoder in some.ours]
+    return lambda: _backward(value for (value,) in call_at_once(modules, [(some.batch, SEED)] * len(modules)))
+
+
+OPTIONS: dict[str, Callable[[_Encoders], Call]] = {
+    "plain eager float32": lambda some: _eager(some, some.plain),
+    "plain, torch.compile": lambda some: _eager(some, [torch.compile(encoder) for encoder in some.plain]),
+    "plain, bfloat16": lambda some: _eager(some, some.plain, cast=True),
+    "joints first, PyTorch's operations": lambda some: _without_kernels(_joints_first(some)),
+    "joints first, bfloat16": lambda some: _joints_first(some, cast=True),
+    "joints first, compiled kernels": _joints_first,
+    "the same, encoders at once": _at_once,
+}
+"""Ways to run the encoders, by name; on a GPU the last two are PyTorch's operations, too."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure all options and print a table."""
+    """Measure all options, each in a process of its own, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.options", description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--batch", type=int, default=Sizes.batch)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tiny", action="store_true", help="tiny encoders: shows that it runs")
+    parser.add_argument("--option", help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
-    use_threads(chosen.threads)
-    keep_memory()
-    torch.set_num_threads(chosen.threads)
-    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no workers that stay and take a core
     device = torch.device(chosen.device)
-    calls = options(TINY if chosen.tiny else replace(Sizes(), batch=chosen.batch), device)
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for number in range(chosen.rounds + 1):
-        for name, call in calls.items():
-            seconds = timed(call, device)
-            if number:
-                times[name].append(seconds)
-    first = statistics.median(times["plain eager float32"])
-    rows = [
-        [
-            name,
-            f"{statistics.median(taken):.3g} s ({min(taken):.3g}-{max(taken):.3g})",
-            f"{first / statistics.median(taken):.2f}",
-        ]
-        for name, taken in times.items()
-    ]
-    print(tabulate(rows, ["option", "six encoders, forward and backward", "times as fast"], tablefmt="github"))
+    if chosen.option:
+        use_threads(chosen.threads)
+        keep_memory()
+        torch.set_num_threads(chosen.threads)
+        call = OPTIONS[chosen.option](_encoders(TINY if chosen.tiny else replace(Sizes(), batch=chosen.batch), device))
+        _, peak = seconds_and_peak(call, device)
+        print(json.dumps([peak, [timed(call, device) for _ in range(chosen.rounds)]]))
+        return
+    rows = []
+    first = None
+    for name in OPTIONS:
+        command = [sys.executable, "-m", "benchmarks.options", *(arguments or sys.argv[1:]), "--option", name]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{name}:\n{done.stderr}")
+        peak, times = json.loads(done.stdout.splitlines()[-1])
+        middle = statistics.median(times)
+        first = first or middle
+        rows.append(
+            [name, f"{middle:.2f} s ({min(times):.2f}-{max(times):.2f})", f"{first / middle:.1f}", f"{peak:.0f}"]
+        )
+        print(f"{name}: {middle:.2f} s", flush=True)
+    head = ["option", "six encoders, forward and backward", "times as fast", "MiB"]
+    print("\n" + tabulate(rows, head, tablefmt="github", colalign=("left", "right", "right", "right")))
 
 
 if __name__ == "__main__":
