@@ -158,8 +158,9 @@ def plot(rows: Sequence[dict[str, object]], path: Path) -> None:
 
     sns.set_theme(style="whitegrid", context="paper")
     table = pd.DataFrame(rows)
-    alongs = ("clips", "modalities", "queue")
-    figure, axes = plt.subplots(2, len(alongs), figsize=(12, 7), layout="constrained")
+    alongs = [along for along in ("clips", "modalities", "queue") if along in set(table["along"])]
+    size = 4 * len(alongs), 7
+    figure, axes = plt.subplots(2, len(alongs), figsize=size, layout="constrained", squeeze=False)
     for column, along in enumerate(alongs):
         part = table[table["along"] == along]
         for axis, what, label in zip(axes[:, column], ("seconds", "peak_mib"), ("seconds", "peak, MiB"), strict=True):
