@@ -50,10 +50,6 @@ class _Encoders:
     disk: Tensor
     batch: Tensor
 
-    @property
-    def device(self) -> torch.device:
-        return self.disk.device
-
 
 def _encoders(sizes: Sizes, device: torch.device) -> _Encoders:
     disk = positions(sizes.batch, sizes.frames, SEED, device)
@@ -65,19 +61,10 @@ def _backward(made: Iterable[Tensor]) -> None:
     torch.autograd.backward([value.float().sum() for value in made])
 
 
-def _eager(some: _Encoders, models: Sequence[Callable[[Tensor], Tensor]], cast: bool = False) -> Call:
+def _one_by_one(models: Sequence[Callable[..., Tensor]], x: Tensor, *seed: int, cast: bool = False) -> Call:
     def call() -> None:
-        with torch.autocast(some.device.type, torch.bfloat16, enabled=cast):
-            made = [model(some.disk) for model in models]
-        _backward(made)
-
-    return call
-
-
-def _joints_first(some: _Encoders, cast: bool = False) -> Call:
-    def call() -> None:
-        with torch.autocast(some.device.type, torch.bfloat16, enabled=cast):
-            made = [model(some.batch, SEED) for model in some.ours]
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=cast):
+            made = [model(x, *seed) for model in models]
         _backward(made)
 
     return call
@@ -97,12 +84,12 @@ def _at_once(some: _Encoders) -> Call:
 
 
 OPTIONS: dict[str, Callable[[_Encoders], Call]] = {
-    "plain eager float32": lambda some: _eager(some, some.plain),
-    "plain, torch.compile": lambda some: _eager(some, [torch.compile(encoder) for encoder in some.plain]),
-    "plain, bfloat16": lambda some: _eager(some, some.plain, cast=True),
-    "joints first, PyTorch's operations": lambda some: _without_kernels(_joints_first(some)),
-    "joints first, bfloat16": lambda some: _joints_first(some, cast=True),
-    "joints first, compiled kernels": _joints_first,
+    "plain eager float32": lambda some: _one_by_one(some.plain, some.disk),
+    "plain, torch.compile": lambda some: _one_by_one([torch.compile(encoder) for encoder in some.plain], some.disk),
+    "plain, bfloat16": lambda some: _one_by_one(some.plain, some.disk, cast=True),
+    "joints first, PyTorch's operations": lambda some: _without_kernels(_one_by_one(some.ours, some.batch, SEED)),
+    "joints first, bfloat16": lambda some: _one_by_one(some.ours, some.batch, SEED, cast=True),
+    "joints first, compiled kernels": lambda some: _one_by_one(some.ours, some.batch, SEED),
     "the same, encoders at once": _at_once,
 }
 """Ways to run the encoders, by name; on a GPU the last two are PyTorch's operations, too."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from benchmarks import archives, limits
+from benchmarks import archives, limits, options
 from benchmarks.__main__ import main
 from benchmarks.measure import Side, interleaved
 from benchmarks.pair import TINY, Sizes, largest_difference, positions
@@ -52,6 +52,15 @@ def test_archives(tmp_path, form, written, monkeypatch):
     files, text, one, two = (count for *_, count in made.values())
     assert files == written and text > 1e6 and one == two
     assert one == (336 if form == "ntu" else sum(1 for _ in (tmp_path / "read-1/decoded/samples.csv").open()) - 1) > 0
+
+
+@pytest.mark.parametrize("name", [name for name in options.OPTIONS if "compile" not in name or "kernels" in name])
+def test_options_reach_every_parameter(name):
+    some = options._encoders(TINY, CPU)
+    options.OPTIONS[name](some)()
+    chosen, other = (some.plain, some.ours) if name.startswith("plain") else (some.ours, some.plain)
+    assert all(parameter.grad.isfinite().all() for model in chosen for parameter in model.parameters())
+    assert all(parameter.grad is None for model in other for parameter in model.parameters())
 
 
 def test_sides_take_turns():

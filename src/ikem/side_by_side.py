@@ -1,4 +1,4 @@
-"""What does not depend on one another, computed at once on a CPU.
+"""Computing at once, on a CPU, what shares nothing: encoders, and pieces of a queue.
 
 Several threads that share each of some thousand short operations wait for one another after every one: two cores were
 busy for three quarters of a step. A core that has an encoder to itself waits for nobody.
@@ -110,7 +110,7 @@ class _CallAtOnce(torch.autograd.Function):
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         if ctx.made is None:
-            raise RuntimeError("what modules called at once gave was walked back before; it can be once")
+            raise RuntimeError("the backward pass through modules that are called at once can come only once")
         made, ctx.made = ctx.made, None  # graphs are freed as they are walked
         width = len(gradients) // len(made)
 

@@ -107,21 +107,21 @@ class _MinedLosses(torch.autograd.Function):
         temperature: float = ctx.temperature
         count, batch, _ = similar.shape
         with no_autocast(similar.device):
-            given = gradient.masked_fill(torch.eye(count, dtype=torch.bool, device=gradient.device), 0) / batch
-            share = given.unsqueeze(-1) / total
+            each = gradient.masked_fill(torch.eye(count, dtype=torch.bool, device=gradient.device), 0) / batch
+            share = each.unsqueeze(-1) / total
             alone = share.sum(dim=1)
             first, second = torch.triu_indices(count, count, 1, device=gradient.device)
             both = share[first, second] + share[second, first]
             slopes = pair_slopes(similar, ctx.pairs, temperature, alone, both)
             parts = list(zip(slopes, queues, strict=True))
-            pull = torch.stack(at_once(lambda both: times_transposed(*both), parts, slopes.device))
+            pull = torch.stack(at_once(lambda part: times_transposed(*part), parts, slopes.device))
             # The mined entries, one column of the queue each: [a, d, b, sample, rank].
             columns = queues.index_select(2, choice.reshape(-1)).view(count, -1, *choice.shape)
             positives = 1 + 2 * choice.shape[-1]
-            weight = (given / positives).view(count, count, 1, 1)
+            weight = (each / positives).view(count, count, 1, 1)
             pulled = weight * (1 + theirs)
             pulled.diagonal(dim1=0, dim2=1).copy_((weight * own).sum(dim=0).permute(1, 2, 0))
             pull -= torch.einsum("adbnk,abnk->and", columns, pulled)
-            key_weight = exponential(positive, temperature) * alone - given.sum(dim=1, keepdim=True) / positives
+            key_weight = exponential(positive, temperature) * alone - each.sum(dim=1, keepdim=True) / positives
             pull += key_weight.unsqueeze(-1) * keys
         return pull.mul_(1.0 / temperature), None, None, None, None

@@ -46,8 +46,8 @@ def graph_temporal(
 
 
 class _GraphTemporal(torch.autograd.Function):
-    """Of all that it makes nothing is kept: the backward pass gathers, multiplies and normalises again, which costs a
-    little of its time and takes a third of a step's memory away."""
+    """Of all that it makes nothing is kept: the backward pass gathers, multiplies and normalises again, which costs
+    little time and saves a quarter of a step's memory."""
 
     @staticmethod
     def forward(
