@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ikem.models.graph import adjacency
 from ikem.models.stgcn import block_widths
+from ikem.models.strided import TimeConv2d
 from ikem.skeleton import Skeleton
 
 
@@ -15,13 +16,13 @@ class _Block(nn.Module):
         super().__init__()
         self.graph = nn.Conv2d(inputs, 3 * outputs, 1)
         self.graph_norm = nn.BatchNorm2d(outputs)
-        self.temporal = nn.Conv2d(outputs, outputs, (9, 1), (stride, 1), (4, 0))
+        self.temporal = TimeConv2d(outputs, outputs, 9, stride)
         self.temporal_norm = nn.BatchNorm2d(outputs)
         self.dropout = nn.Dropout(dropout, inplace=True)
         self.relu = nn.ReLU(inplace=True)
         self.residual = residual
         if residual and (inputs != outputs or stride != 1):
-            self.shortcut = nn.Conv2d(inputs, outputs, 1, (stride, 1))
+            self.shortcut = TimeConv2d(inputs, outputs, stride=stride)
             self.shortcut_norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ikem.models.dropout import Dropout
 from ikem.models.layout import image_of, rows_of
 from ikem.models.statistics import Statistics
+from ikem.models.strided import TimeConv2d, fold_frames, unfold_frames
 from ikem.parallel import compiled
 
 
@@ -44,11 +45,11 @@ def normalise_pool(x: Tensor, norm: nn.BatchNorm2d, dropout: Dropout | None, res
     return normalise(x, norm, dropout, residual).mean(dim=(2, 3))
 
 
-def convolve_normalise(x: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
+def convolve_normalise(x: Tensor, convolution: TimeConv2d, norm: nn.BatchNorm2d) -> Tensor:
     """norm(convolution(x)) of a 1x1 convolution, unpadded: (N, C, T, V) to (N, out, T / stride, V)."""
     if norm.training and norm.momentum is not None and compiled(x, norm.weight):
         parameters = convolution.weight, convolution.bias, norm.weight, norm.bias
-        result: Tensor = _ConvolveNormalise.apply(x, *parameters, norm, convolution.stride)  # type: ignore[no-untyped-call]
+        result: Tensor = _ConvolveNormalise.apply(x, *parameters, norm, convolution.stride[0])  # type: ignore[no-untyped-call]
         return result
     y: Tensor = norm(convolution(x))
     return y
@@ -66,11 +67,11 @@ class _ConvolveNormalise(torch.autograd.Function):
         weight: Tensor,
         shift: Tensor,
         norm: nn.BatchNorm2d,
-        stride: tuple[int, int],
+        stride: int,
     ) -> Tensor:
         assert norm.num_batches_tracked is not None and norm.momentum is not None
         norm.num_batches_tracked += 1
-        y = F.conv2d(x, kernel, bias, stride)
+        y = F.conv2d(fold_frames(x, 1, stride), kernel, bias)
         moving = norm.running_mean, norm.running_var
         result, mean, inverse = torch.native_batch_norm(y, weight, shift, *moving, True, norm.momentum, norm.eps)
         ctx.save_for_backward(x, kernel, bias, weight, mean, inverse)
@@ -82,13 +83,14 @@ class _ConvolveNormalise(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, kernel, bias, weight, mean, inverse = ctx.saved_tensors
         epsilon, stride = ctx.state
-        y = F.conv2d(x, kernel, bias, stride)
+        read = fold_frames(x, 1, stride)
+        y = F.conv2d(read, kernel, bias)
         given, weight_slope, shift_slope = torch.ops.aten.native_batch_norm_backward(
             gradient, y, weight, None, None, mean, inverse, True, epsilon, (True, True, True)
         )
-        where = stride, (0, 0), (1, 1), False, (0, 0), 1, (True, True, True)
-        slopes = torch.ops.aten.convolution_backward(given, x, kernel, [len(bias)], *where)
-        return *slopes, weight_slope, shift_slope, None, None
+        where = (1, 1), (0, 0), (1, 1), False, (0, 0), 1, (True, True, True)
+        slope, *slopes = torch.ops.aten.convolution_backward(given, read, kernel, [len(bias)], *where)
+        return unfold_frames(slope, x.shape[2], 1, stride), *slopes, weight_slope, shift_slope, None, None
 
 
 class _Normalise(torch.autograd.Function):

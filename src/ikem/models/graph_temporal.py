@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ikem.models.layout import image_of, rows_of
 from ikem.models.mixing import Entries, Gathering, graph_convolution
 from ikem.models.statistics import Statistics
+from ikem.models.strided import TimeConv2d
 from ikem.models.temporal import convolve, convolve_slopes
 from ikem.parallel import compiled
 
@@ -22,7 +23,7 @@ def graph_temporal(
     bias: Tensor,
     entries: Entries,
     norm: nn.BatchNorm2d,
-    convolution: nn.Conv2d,
+    convolution: TimeConv2d,
 ) -> Tensor:
     """convolution(relu(norm(graph_convolution(x, weight, kernel, entries) + bias))).
 

@@ -14,6 +14,7 @@ from ikem.models.fused import convolve_normalise, normalise, normalise_pool
 from ikem.models.graph import Distances, adjacency
 from ikem.models.graph_temporal import graph_temporal
 from ikem.models.mixing import Entries
+from ikem.models.strided import TimeConv2d
 from ikem.skeleton import Skeleton
 
 TEMPORAL_KERNEL = 9
@@ -51,14 +52,12 @@ class Block(nn.Module):
         self.edge_importance = nn.Parameter(torch.ones(SUBSETS, joints, joints))
         self.graph = nn.Conv2d(inputs, SUBSETS * outputs, 1)
         self.graph_norm = nn.BatchNorm2d(outputs)
-        self.temporal = nn.Conv2d(
-            outputs, outputs, (TEMPORAL_KERNEL, 1), (stride, 1), padding=(TEMPORAL_KERNEL // 2, 0)
-        )
+        self.temporal = TimeConv2d(outputs, outputs, TEMPORAL_KERNEL, stride)
         self.temporal_norm = nn.BatchNorm2d(outputs)
-        self.shortcut: nn.Conv2d | None = None
+        self.shortcut: TimeConv2d | None = None
         self.shortcut_norm: nn.BatchNorm2d | None = None
         if residual and (inputs != outputs or stride != 1):
-            self.shortcut = nn.Conv2d(inputs, outputs, 1, (stride, 1))
+            self.shortcut = TimeConv2d(inputs, outputs, stride=stride)
             self.shortcut_norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor, graph: Tensor, entries: Entries, dropout: Dropout | None) -> Tensor:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ikem.models import temporal_cpu as _compiled
+from ikem.models.strided import convolve_time, fold_frames, fold_taps, unfold_frames, unfold_taps
 from ikem.parallel import over_rows
 
 temporal_cpu: Any = _compiled  # compiled functions have no signature that a type checker could read
@@ -31,18 +32,20 @@ def convolve(x: Tensor, kernel: Tensor, bias: Tensor, stride: int) -> Tensor:
     """conv2d of x (N, C, T, V) with kernel (O, C, K, 1), K odd, padded by K // 2, in float32 on a CPU."""
     if _transformed(x, kernel, stride):
         return _Transforms.of(x.shape, kernel.shape).forward(x, kernel, bias)
-    return F.conv2d(x, kernel, bias, (stride, 1), (kernel.shape[2] // 2, 0))
+    return convolve_time(x, kernel, bias, stride)
 
 
 def convolve_slopes(gradient: Tensor, x: Tensor, kernel: Tensor, stride: int) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of x, kernel and bias from that of what `convolve` gave."""
     if _transformed(x, kernel, stride):
         return _Transforms.of(x.shape, kernel.shape).backward(gradient, x, kernel)
-    where = (stride, 1), (kernel.shape[2] // 2, 0), (1, 1), False, (0, 0), 1, (True, True, True)
-    slopes: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
-        gradient, x, kernel, [kernel.shape[0]], *where
+    taps = kernel.shape[2]
+    folded, folded_kernel = fold_frames(x, taps, stride), fold_taps(kernel, stride)
+    where = (1, 1), (folded_kernel.shape[2] // 2, 0), (1, 1), False, (0, 0), 1, (True, True, True)
+    slope, kernel_slope, bias_slope = torch.ops.aten.convolution_backward(
+        gradient, folded, folded_kernel, [kernel.shape[0]], *where
     )
-    return slopes
+    return unfold_frames(slope, x.shape[2], taps, stride), unfold_taps(kernel_slope, taps, stride), bias_slope
 
 
 def _transformed(x: Tensor, kernel: Tensor, stride: int) -> bool:
