@@ -2,15 +2,19 @@
 # make test      the tests, but for those of the next two lines
 # make test-slow the tests that take minutes each
 # make test-slurm  the workflow through a real SLURM, which is installed if it is missing (Debian, as root)
-# make lint      style, types, dependencies
+# make lint      style and types
+# make audit     known vulnerabilities of the pinned packages (asks a public database)
 # make bench     timings against a plain transcription
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
+# However a test ends, hangs or crashes, `make test` is over by then; pyproject.toml has the limit of each test.
+TEST_LIMIT ?= 19m
+PYTEST := python -m pytest --numprocesses 2 --dist loadfile
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo test test-slow test-slurm lint bench clean help
+.PHONY: demo test test-slow test-slurm lint audit bench clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -27,21 +31,23 @@ demo: $(VENV)/ready
 	@python -m ikem show results/tables
 
 test: $(VENV)/ready
-	python -m pytest -m "not slurm and not slow" --numprocesses 2 --dist loadfile
+	timeout --foreground --kill-after 30 $(TEST_LIMIT) $(PYTEST) -m "not slurm and not slow"
 	@echo "Left out: make test-slow, make test-slurm"
 
 test-slow: $(VENV)/ready
-	python -m pytest -m slow --numprocesses 2
+	$(PYTEST) -m slow --override-ini faulthandler_timeout=7200
 
 test-slurm: $(VENV)/ready
 	(command -v slurmctld && command -v munged) > /dev/null || (apt-get update && apt-get install --yes slurm-wlm munge)
-	python -m pytest -m slurm
+	python -m pytest -m slurm --override-ini faulthandler_timeout=7200
 
 lint: $(VENV)/ready
 	ruff check .
 	ruff format --check .
 	mypy
 	snakefmt --check Snakefile rules
+
+audit: $(VENV)/ready
 	pip-audit --requirement requirements.txt --no-deps --disable-pip
 
 bench: $(VENV)/ready

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 
 from ikem.threads import use_threads
 
 use_threads(1)  # tests run side by side; more threads than cores wait for one another
 
+import torch  # noqa: E402
+
 from job_support import Workshop, opened_workshop  # noqa: E402
+
+# The same examples in every run; `pytest --hypothesis-profile=search` looks for new ones.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("search", max_examples=1000, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def numeric_threads() -> Iterator[Callable[[int], None]]:
+    """Sets the number of numeric threads of PyTorch; after the test it is what it was."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(params=[1, 2], ids=["1 thread", "2 threads"])
+def threads(request: pytest.FixtureRequest, numeric_threads: Callable[[int], None]) -> int:
+    """The test runs with one numeric thread, and with two."""
+    numeric_threads(request.param)
+    return request.param
 
 
 @pytest.fixture(scope="session")

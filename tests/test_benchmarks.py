@@ -111,8 +111,8 @@ def test_difference_sees_shapes():
 
 
 def test_operations_of_the_limits_are_those_of_the_convolutions():
-    disk = positions(3, 20, 0, CPU)
-    encoder = PlainSTGCN(SKELETON, 16, 256).eval()
+    disk = positions(3, 20, 0, CPU).to("meta")  # on the CPU a strided convolution has a tap more, which is 0
+    encoder = PlainSTGCN(SKELETON, 16, 256).eval().to("meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         encoder(disk)
     counted = counter.get_flop_counts()["Global"][torch.ops.aten.convolution]

@@ -13,6 +13,8 @@ from transcription import losses as slow
 
 COUNT, BATCH, DIM, SIZE, T = 3, 4, 5, 11, 0.07
 
+pytestmark = pytest.mark.usefixtures("threads")
+
 
 @pytest.fixture(params=[1, 1 << 20], ids=["many chunks", "one chunk"], autouse=True)
 def chunk(request, monkeypatch):
@@ -200,44 +202,34 @@ def test_distillation_reference_vectors():
     assert torch.equal(corrected[:, :5], pairs[:, :5]) and not torch.allclose(corrected[:, 5], pairs[:, 5])
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize(("batch", "dim", "size"), [(1, 8, 1), (5, 16, 700), (80, 24, 3000)])
-def test_float32_kernels_against_float64(batch, dim, size, threads, monkeypatch):
+def test_float32_kernels_against_float64(batch, dim, size, monkeypatch):
     """The compiled kernels, rows more and fewer than threads, sizes that are no multiple of anything."""
     monkeypatch.setattr(kernels, "_LEAST_COLUMNS", 997)
     keys, queues = units(COUNT, batch, dim, seed=1), units(COUNT, dim, size, seed=2, dim=1)
     results = []
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        for dtype in (torch.float64, torch.float32):
-            queries = units(COUNT, batch, dim, seed=3).to(dtype).requires_grad_()
-            exchanged = units(COUNT, batch, COUNT * dim, seed=4).to(dtype).requires_grad_()
-            fixed = keys.to(dtype), queues.to(dtype)
-            teacher_queue = units(COUNT * dim, size, seed=6, dim=0).to(dtype)
-            losses = torch.cat(
-                [
-                    mined_losses(queries, *fixed, T).flatten(),
-                    implicit_losses(exchanged, *fixed, T),
-                    relational_losses(exchanged, exchanged[0], *fixed, teacher_queue, T).flatten(),
-                ]
-            )
-            losses.sum().backward()
-            results.append([losses.detach(), queries.grad, exchanged.grad])
-    finally:
-        torch.set_num_threads(before)
+    for dtype in (torch.float64, torch.float32):
+        queries = units(COUNT, batch, dim, seed=3).to(dtype).requires_grad_()
+        exchanged = units(COUNT, batch, COUNT * dim, seed=4).to(dtype).requires_grad_()
+        fixed = keys.to(dtype), queues.to(dtype)
+        teacher_queue = units(COUNT * dim, size, seed=6, dim=0).to(dtype)
+        losses = torch.cat(
+            [
+                mined_losses(queries, *fixed, T).flatten(),
+                implicit_losses(exchanged, *fixed, T),
+                relational_losses(exchanged, exchanged[0], *fixed, teacher_queue, T).flatten(),
+            ]
+        )
+        losses.sum().backward()
+        results.append([losses.detach(), queries.grad, exchanged.grad])
     for exact, single in zip(*results, strict=True):
         assert torch.allclose(single.double(), exact, rtol=1e-4, atol=1e-5 * max(1.0, exact.abs().max().item()))
 
 
-def test_results_do_not_depend_on_threads():
+def test_results_do_not_depend_on_threads(numeric_threads):
     keys, queues = (x.float() for x in constants())
     results = []
-    before = torch.get_num_threads()
-    try:
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            results.append(kernels.pair_sums(torch.bmm(keys, queues), COUNT, [(0, 1), (1, 2)], T))
-    finally:
-        torch.set_num_threads(before)
+    for threads in (1, 2):
+        numeric_threads(threads)
+        results.append(kernels.pair_sums(torch.bmm(keys, queues), COUNT, [(0, 1), (1, 2)], T))
     assert all(torch.equal(*parts) for parts in zip(*results, strict=True))

@@ -210,7 +210,9 @@ def test_killed_by_the_kernel_for_memory(workshop: Workshop, tmp_path: Path, tig
     killed = type(job)(job.name, output, log, job.settings, job.inputs)
     state = state_of(killed)
     assert state.word == "failed"
-    assert "killed?; goes on from its checkpoint" in state.remark
+    assert state.remark.startswith("killed by SIGKILL")
+    assert "when memory runs out" in state.remark
+    assert state.remark.endswith("goes on from its checkpoint")
     again = workshop.start(job, output, log=log)
     assert again.wait() == 0, again.told
     assert "going on from" in again.told

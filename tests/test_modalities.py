@@ -14,6 +14,8 @@ from transcription import modalities as slow
 NTU, KINECT = load_skeleton("ntu25"), load_skeleton("kinect20")
 NAMES = list(MODALITIES)
 
+pytestmark = pytest.mark.usefixtures("threads")
+
 
 def made(clips=3, bodies=2, frames=7, joints=25, dtype=torch.float32):
     generator = torch.Generator().manual_seed(1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from helpers import Narrow, units
+from helpers import Narrow, alike, units
 from ikem.contrast.exchange import implicit_losses, mined_losses
 from ikem.contrast.infonce import info_nce
 from ikem.skeleton import load_skeleton
@@ -13,6 +13,8 @@ from ikem.train.randomness import seed_for
 
 NTU = load_skeleton("ntu25")
 NAMES = ("joint", "motion", "bone")
+
+pytestmark = pytest.mark.usefixtures("threads")
 
 
 def model(names=NAMES, seed=0, queue_size=20, dropout=0.5, **options):
@@ -69,8 +71,8 @@ def test_global_random_state_is_left_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_stage_1_together_equals_stage_1_alone():
-    """Bit for bit: losses, and all of the state."""
+def test_stage_1_together_equals_stage_1_alone(threads):
+    """Losses and all of the state."""
     together = model()
     optimiser = together.optimiser(0.1, 0.9, 1e-4)
     losses = [step(together, optimiser, "contrast", seed) for seed in (1, 2, 3)]
@@ -81,12 +83,12 @@ def test_stage_1_together_equals_stage_1_alone():
             optimiser.zero_grad(set_to_none=True)
             query, key = ({name: view[name]} for view in views(seed=seed))
             loss = alone.losses(query, key, "contrast", dropout_seed=seed)[name]
-            assert loss.item() == expected[name]
+            assert alike(loss.item(), expected[name], threads)
             loss.backward()
             optimiser.step()
         state = together.state_dict()
         for key, value in alone.state_dict().items():
-            assert torch.equal(state[key], value), key
+            assert alike(state[key], value, threads), key
 
 
 def test_a_step_in_its_parts():

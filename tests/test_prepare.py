@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from helpers import vectors
@@ -62,12 +62,14 @@ def test_reference_vectors():
     target=st.sampled_from([1, 2, 13, 50]),
     turn=st.booleans(),
 )
+@example(lengths=[1, 1], bodies=1, skeleton=NTU, target=1, turn=False)  # a gap in clip 0 would empty clip 1
+@example(lengths=[1], bodies=1, skeleton=NTU, target=1, turn=False)
+@example(lengths=[2, 1], bodies=2, skeleton=KINECT, target=13, turn=True)
 @settings(max_examples=25, deadline=None)
 def test_against_transcription(lengths, bodies, skeleton, target, turn):
     values, starts, frames = ragged(lengths, bodies, skeleton.joint_count, seed=sum(lengths))
-    values[starts[0] + 1 : starts[0] + 2, 0, 0] = 0  # a gap, if the clip has a second frame
-    if frames[0] == 1:
-        values[starts[0], 0, 0] = 1
+    if frames[0] > 1:
+        values[starts[0] + 1, 0, 0] = 0  # a gap
     ours = prepare_clips(values, starts, frames, skeleton, target, turn)
     assert ours.shape == (len(lengths), 3, target, skeleton.joint_count, bodies)
     for n, (start, count) in enumerate(zip(starts, frames, strict=True)):

@@ -14,7 +14,7 @@ SHAPES_NONE = {
     # What they say reaches a job through its settings and its inputs, which have digests of their own.
     *("data", "settings", "synthetic", "kinds.py", "plan.py", "report"),
     # They decide where and when something is computed, and how it is written and told.
-    *("device.py", "errors.py", "files.py", "job.py", "leaving.py", "logs.py", "provenance.py"),
+    *("crashes.py", "device.py", "errors.py", "files.py", "job.py", "leaving.py", "logs.py", "provenance.py"),
 }
 
 IMPORT_ALL = """

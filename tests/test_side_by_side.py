@@ -15,11 +15,8 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+def two_threads(numeric_threads):
+    numeric_threads(2)
 
 
 class Pair(nn.Module):
@@ -100,15 +97,11 @@ def test_a_failure_is_told_when_all_have_ended():
     assert at_once(lambda _: torch.get_num_threads(), range(4), CPU) == [1] * 4
 
 
-@pytest.mark.parametrize(("threads", "items", "of_each"), [(2, 3, 1), (6, 3, 2), (5, 2, 2), (3, 1, 3), (1, 3, 1)])
-def test_threads_are_shared(threads, items, of_each):
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        assert at_once(lambda _: torch.get_num_threads(), range(items), CPU) == [of_each] * items
-        assert torch.get_num_threads() == threads
-    finally:
-        torch.set_num_threads(before)
+@pytest.mark.parametrize(("given", "items", "of_each"), [(2, 3, 1), (6, 3, 2), (5, 2, 2), (3, 1, 3), (1, 3, 1)])
+def test_threads_are_shared(given, items, of_each, numeric_threads):
+    numeric_threads(given)
+    assert at_once(lambda _: torch.get_num_threads(), range(items), CPU) == [of_each] * items
+    assert torch.get_num_threads() == given
 
 
 def test_another_device_is_called_from_here():

@@ -238,7 +238,8 @@ def test_status_shows_every_state(workshop: Workshop, place: Path) -> None:
     assert remark.endswith(" left")
     word, remark = told[killed.title]
     assert word == "failed"
-    assert "ended without a word after epoch" in remark
+    assert "killed by SIGKILL after epoch" in remark
+    assert "memory" in remark
     assert "goes on from its checkpoint" in remark
     word, remark = told[failed.title]
     assert word == "failed"

@@ -24,6 +24,8 @@ from plain.stgcn import PlainSTGCN
 
 NTU, KINECT = load_skeleton("ntu25"), load_skeleton("kinect20")
 
+pytestmark = pytest.mark.usefixtures("threads")
+
 
 @pytest.mark.parametrize(("name", "widths"), [("stgcn_small", (4, 16)), ("stgcn_paper", (16, 256))])
 def test_reference_vectors(name, widths):
@@ -212,9 +214,8 @@ def test_published_initialisation():
     assert (norm.weight == 1).all()
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("skeleton", [NTU, KINECT], ids=lambda skeleton: skeleton.name)
-def test_compiled_gathering_against_float64(skeleton, threads):
+def test_compiled_gathering_against_float64(skeleton):
     generator = torch.Generator().manual_seed(0)
     graph = torch.from_numpy(adjacency(skeleton))
     joints = skeleton.joint_count
@@ -224,17 +225,12 @@ def test_compiled_gathering_against_float64(skeleton, threads):
     exact_kernel = torch.randn(6, 15, generator=generator, dtype=torch.float64)
     slope = torch.randn(7, 6, 10, joints, generator=generator, dtype=torch.float64)
     results = []
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        for dtype in (torch.float64, torch.float32):
-            given = (value.clone().to(dtype).requires_grad_() for value in (x, exact_weight, exact_kernel))
-            values, weight, kernel = given
-            y = graph_convolution(values, weight, kernel, entries)
-            (y * slope.to(dtype)).sum().backward()
-            results.append([y.detach(), values.grad, weight.grad * (graph != 0), kernel.grad])
-    finally:
-        torch.set_num_threads(before)
+    for dtype in (torch.float64, torch.float32):
+        given = (value.clone().to(dtype).requires_grad_() for value in (x, exact_weight, exact_kernel))
+        values, weight, kernel = given
+        y = graph_convolution(values, weight, kernel, entries)
+        (y * slope.to(dtype)).sum().backward()
+        results.append([y.detach(), values.grad, weight.grad * (graph != 0), kernel.grad])
     expected = torch.einsum("okc,kvw,nctv->notw", exact_kernel.view(6, 3, 5), exact_weight, x)
     assert torch.allclose(results[0][0], expected)
     for exact, single in zip(*results, strict=True):
@@ -283,15 +279,6 @@ def _norm(channels, dtype):
     return norm
 
 
-@pytest.fixture(params=[1, 2])
-def threads(request):
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("probability", [None, 0.3, 0.5])
 @pytest.mark.parametrize("function", [normalise, normalise_pool])
 def test_compiled_normalisation_against_float64(function, probability):
@@ -314,7 +301,6 @@ def test_compiled_normalisation_against_float64(function, probability):
             assert torch.allclose(single.double(), exact.double(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize(
     ("channels", "outputs", "frames", "stride"),
     [(6, 6, 7, 1), (6, 6, 7, 2), (128, 128, 13, 1), (130, 128, 1, 1), (128, 140, 6, 1), (128, 128, 12, 2)],

@@ -49,6 +49,7 @@ def small(tmp_path_factory):
     return folder, arrays, inputs
 
 
+@pytest.mark.usefixtures("threads")
 def test_the_reference_vectors_pass():
     lines = []
     assert verify(VECTORS, lines.append)

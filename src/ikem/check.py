@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ikem.crashes import CAUSES
 from ikem.errors import InputError
 from ikem.files import digest_file, read_json
 from ikem.job import stamp_of
@@ -87,4 +88,9 @@ def ending_of(job: Job) -> str:
     if run.end == "error":
         return run.error
     after = f" after {run.epoch} began" if run.epoch else ""
-    return f"left{after}, as asked" if run.end == "left" else f"ended without a word{after}: killed?"
+    if run.end == "left":
+        return f"left{after}, as asked"
+    if run.end == "signal":
+        return f"ended by {run.error}{after}: {CAUSES[run.error]}"
+    # Every other end leaves a line in the log.
+    return f"killed by SIGKILL{after} (or the machine went down): {CAUSES['SIGKILL']}"

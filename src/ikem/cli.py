@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ikem.crashes import report_crashes
 from ikem.errors import InputError, Interrupted
 
 app = typer.Typer(
@@ -113,6 +114,7 @@ def schema() -> None:
 
 def main() -> None:
     """Run the command line; what a user can mend is told in words, without a traceback."""
+    report_crashes()
     try:
         app(standalone_mode=True)
     except InputError as error:

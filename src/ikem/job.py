@@ -17,6 +17,7 @@ from typing import Any
 
 import filelock
 
+from ikem.crashes import crashes_logged
 from ikem.errors import InputError
 from ikem.files import canonical_json, digest_file, digest_of, read_json, write_json
 from ikem.leaving import Leaving
@@ -136,7 +137,7 @@ def running(
     """
     title = f"{settings.get('kind', output.name)} {output.parent}"
     leaving = Leaving()
-    with _locked(output), logging_to(log), _faults_told(), leaving.heeded():
+    with _locked(output), logging_to(log), crashes_logged(log), _faults_told(), leaving.heeded():
         logger.info("%s%s", START, title)
         _remove_unfinished(output)
         started, clock = datetime.datetime.now(datetime.UTC), time.monotonic()

@@ -1,4 +1,8 @@
-"""Signals that ask a job to leave: at once if there is nothing to save, else as soon as it is saved."""
+"""Signals that ask a job to leave: at once if there is nothing to save, else as soon as it is saved.
+
+Schedulers ask with several: SLURM with SIGTERM, SGE with SIGUSR1 and SIGUSR2, LSF with SIGUSR2 and SIGXCPU; a terminal
+that is closed sends SIGHUP.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,15 @@ from collections.abc import Iterator
 
 from ikem.errors import Interrupted
 
-_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+_SIGNALS = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGXCPU,
+    signal.SIGHUP,
+)
 
 
 class Leaving:
@@ -34,8 +46,11 @@ class Leaving:
 
     @contextlib.contextmanager
     def heeded(self) -> Iterator[None]:
-        """While the block runs, SIGTERM, SIGUSR1 and Ctrl-C ask to leave."""
-        previous = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        """While the block runs, SIGTERM, Ctrl-C and their like ask to leave. Under nohup, SIGHUP stays ignored."""
+        heeded = [
+            number for number in _SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+        ]
+        previous = {number: signal.signal(number, self._on_signal) for number in heeded}
         try:
             yield
         finally:

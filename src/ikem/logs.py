@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ikem.crashes import signal_in
 from ikem.errors import InputError, Interrupted
 
 logger = logging.getLogger("ikem")
@@ -21,7 +22,7 @@ _ERROR = "error: "
 _LEFT = "left: "
 _EPOCH = re.compile(r"(epoch \d+/\d+)(?:.* (\d+):(\d\d):(\d\d) left)?")
 
-End = Literal["done", "error", "left", "none"]
+End = Literal["done", "error", "left", "signal", "none"]
 
 
 class _LogFile(logging.FileHandler):
@@ -81,8 +82,9 @@ class LastRun:
     """What a log tells of the last run.
 
     Attributes:
-        end: "done"; with an "error"; "left", as a signal asked; "none": without a word, or it has not ended.
-        error: the message.
+        end: "done"; with an "error"; "left", as a signal asked; by a "signal" that left its stack; "none": the log just
+            stops, because the run was killed or has not ended.
+        error: the message, or the name of the signal.
         epoch: such as "epoch 3/10"; empty if none was told.
         seconds_left: as told with the epoch.
     """
@@ -103,7 +105,9 @@ def last_run(log: Path) -> LastRun | None:
     error, epoch, seconds = "", "", None
     for line in text.rsplit(f" {START}", 1)[-1].splitlines():
         message = line[len("HH:MM:SS ") :]
-        if message.startswith(_ERROR):
+        if crashed := signal_in(line):
+            end, error = "signal", crashed
+        elif message.startswith(_ERROR):
             end, error = "error", message.removeprefix(_ERROR)
         elif message.startswith(_LEFT):
             end = "left"

@@ -39,9 +39,15 @@ def state_of(job: Job) -> State:
     if job.output.exists():
         return State("stale", fault)
     run, kept = last_run(job.log), "; goes on from its checkpoint" if checkpoints_of(job.output) else ""
-    if run is not None and run.end in ("error", "none"):
+    if run is not None and run.end in ("error", "signal", "none"):
         return State("failed", f"{ending_of(job)}{kept}")
     return State("missing", f"{ending_of(job)}{kept}".removeprefix("; "))
+
+
+def failures_of(plan: Plan) -> list[str]:
+    """A line for each job of the plan whose last run failed: its title, the reason, and its log."""
+    states = ((job, state_of(job)) for job in plan.all_jobs())
+    return [f"{job.title}: {state.remark} ({job.log})" for job, state in states if state.word == "failed"]
 
 
 def _is_running(job: Job) -> bool:
