@@ -1,0 +1,137 @@
+"""Run as a program: the encoders of every shipped config, forward and backward, against float64.
+
+`python tests/encoder_shapes.py THREADS` ends with status 0 and a line "agrees" for each shape if everything does.
+Compiled code that writes out of bounds does so on some processors only, so `test_processors.py` runs this on several.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from ikem.threads import use_threads  # noqa: E402
+
+use_threads(int(sys.argv[1]))
+
+import torch  # noqa: E402
+from benchmarks.plain.stgcn import PlainSTGCN  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+from ikem.config import load_config  # noqa: E402
+from ikem.models.initialise import initialise  # noqa: E402
+from ikem.models.stgcn import STGCN  # noqa: E402
+from ikem.models.strided import TimeConv2d  # noqa: E402
+from ikem.parallel import plain  # noqa: E402
+from ikem.plan import Plan  # noqa: E402
+from ikem.skeleton import load_skeleton  # noqa: E402
+
+REPEATS = 3
+"""What is overwritten is often found by the next allocation only."""
+
+Shape = tuple[str, int, int, int]
+"""Skeleton, hidden channels, hidden dim, frames."""
+
+
+def shapes() -> list[Shape]:
+    """Of every training job of every shipped config, of the tests' own, and of the reference vectors."""
+    found = {("ntu25", 4, 16, 50), ("ntu25", 16, 256, 50)}
+    for path in [*(ROOT / "config").glob("*.yaml"), *(ROOT / "tests" / "configs").glob("*.yaml")]:
+        config = load_config(path)
+        for job in Plan(config).all_jobs():
+            encoder = job.settings.get("encoder")
+            if encoder is not None:
+                dataset = config.datasets[dict(job.name.keys)["dataset"]]
+                widths = encoder["hidden_channels"], encoder["hidden_dim"]
+                found.add((job.settings["skeleton"], *widths, dataset.prepare.frames))
+    return sorted(found)
+
+
+def exact(model: nn.Module) -> nn.Module:
+    """The model in float64, which oneDNN does not compute, with PyTorch's own strided convolution."""
+    for layer in model.modules():
+        if isinstance(layer, TimeConv2d):
+            layer.forward = functools.partial(nn.Conv2d.forward, layer)  # type: ignore[method-assign]
+    return model.double()
+
+
+def check(shape: Shape) -> None:
+    """Compare all gradients of our encoder, of its plain operations and of the plain transcription with float64."""
+    skeleton, widths, frames = load_skeleton(shape[0]), shape[1:3], shape[3]
+    clips = 8 if widths[0] < 8 else 3
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(clips, 2, 3, frames, skeleton.joint_count, generator=generator)
+    weight = torch.randn(clips, widths[1], generator=generator)
+    disk = x.permute(0, 2, 3, 4, 1).contiguous()
+    ours, published = STGCN(skeleton, *widths, dropout=0.0), PlainSTGCN(skeleton, *widths, dropout=0.0)
+    initialise(ours, 0, "pytorch")
+    published.load_state_dict(ours.state_dict())
+    reference = PlainSTGCN(skeleton, *widths, dropout=0.0)
+    reference.load_state_dict(ours.state_dict())
+    expected = gradients(exact(reference), disk.double(), weight.double())
+    for _ in range(REPEATS):
+        compare(gradients(ours, x, weight), expected, f"{shape}, encoder")
+        compare(gradients(published, disk, weight), expected, f"{shape}, plain transcription")
+    with plain():
+        compare(gradients(ours, x, weight), expected, f"{shape}, plain operations")
+    with torch.autocast("cpu", torch.bfloat16):  # too coarse to compare a whole encoder
+        assert all(value.isfinite().all() for value in gradients(ours, x, weight).values())
+    with torch.no_grad():
+        assert ours.eval()(x).isfinite().all()
+    print(f"agrees: {shape}", flush=True)
+
+
+def gradients(model: nn.Module, x: Tensor, weight: Tensor) -> dict[str, Tensor]:
+    """Of a weighted sum of the embeddings, by the parameters' names."""
+    model.zero_grad()
+    (model(x) * weight).sum().backward()
+    return {name: value.grad.double() for name, value in model.named_parameters()}
+
+
+def compare(ours: dict[str, Tensor], expected: dict[str, Tensor], title: str) -> None:
+    """Each gradient is within 5 % of its length: through ReLU and BatchNorm, float32 differs by up to 3 %."""
+    longest = max(float(value.norm()) for value in expected.values())
+    for name, value in expected.items():
+        error = float((ours[name] - value).norm()) / (float(value.norm()) + 1e-3 * longest)
+        assert error < 0.05, f"{title}: the gradient of {name} is off by {error:.1%}"
+
+
+def check_convolutions(shape: Shape) -> None:
+    """Each convolution along time by itself, where float32 is good to five digits: values and all gradients."""
+    _, hidden, dim, frames = shape
+    widths = sorted({1, 2, 3, hidden, 2 * hidden, 4 * hidden, dim} - {256})
+    generator = torch.Generator().manual_seed(1)
+    for inputs in widths:
+        for outputs in (inputs, 2 * inputs):
+            for taps, stride in ((1, 1), (1, 2), (9, 1), (9, 2)):
+                layer = TimeConv2d(inputs, outputs, taps, stride)
+                nn.init.normal_(layer.weight, generator=generator), nn.init.normal_(layer.bias, generator=generator)
+                x = torch.randn(5, inputs, frames - 1, 25, generator=generator)
+                for layout in (torch.channels_last, torch.contiguous_format):
+                    compare_convolution(layer, x.contiguous(memory_format=layout))
+
+
+def compare_convolution(layer: TimeConv2d, x: Tensor) -> None:
+    """Value and gradients against `conv2d` of float64."""
+    results = []
+    double = nn.Conv2d(layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding).double()
+    double.load_state_dict(layer.state_dict())
+    for model in (layer, double):
+        given = x.to(model.weight.dtype).detach().requires_grad_()
+        y = model(given)
+        model.zero_grad()
+        y.backward(torch.randn(y.shape, generator=torch.Generator().manual_seed(2)).to(y.dtype))
+        results.append([y.detach(), given.grad, model.weight.grad, model.bias.grad])
+    for single, exactly in zip(*results, strict=True):
+        assert single.shape == exactly.shape
+        error = float((single.double() - exactly).abs().max() / exactly.abs().max())
+        assert error < 1e-4, f"{layer} of {tuple(x.shape)} is off by {error:.1e}"
+
+
+if __name__ == "__main__":
+    for each in shapes():
+        check_convolutions(each)
+        check(each)
