@@ -4,6 +4,8 @@
 #   snakemake --cores all --configfile config/nwucla.yaml        another config
 #   snakemake --cores all --resources gpu=4                      at most four jobs on GPUs at a time
 #   snakemake --list                                             what else can be asked for
+import sys
+
 from snakemake.utils import min_version
 
 min_version("9.25")
@@ -28,3 +30,11 @@ include: "rules/pretrain.smk"
 include: "rules/distil.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
+
+
+onerror:
+    from ikem.status import failures_of
+
+    # Snakemake itself only says that a command failed; the logs say how.
+    for failure in failures_of(PLAN) if workflow.is_main_process else []:
+        print(f"failed: {failure}", file=sys.stderr)

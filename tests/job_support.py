@@ -226,6 +226,19 @@ def until(condition, seconds: float = 60.0, pause: float = 0.0) -> bool:
     return False
 
 
+def processes_of(output: Path) -> list[int]:
+    """The numbers of the processes that run the job of this output (found in /proc)."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if f"--output={output}".encode() in words and words[1:3] == [b"-m", b"ikem"]:
+            found.append(int(entry.parent.name))
+    return found
+
+
 def kill(process: Process) -> bool:
     """`kill -9`; whether the process was killed, and had not just ended by itself."""
     process.send(signal.SIGKILL)

@@ -17,7 +17,16 @@ import pytest
 import torch
 
 from ikem.train.clips import Clips
-from job_support import Workshop, command_of, differing, same, snakemake_environment, with_workflow, write_config
+from job_support import (
+    Workshop,
+    command_of,
+    differing,
+    processes_of,
+    same,
+    snakemake_environment,
+    with_workflow,
+    write_config,
+)
 
 XSUB = {"dataset": "tiny", "protocols": ["xsub"]}
 
@@ -68,14 +77,9 @@ class Killer(threading.Thread):
     def run(self) -> None:
         while not self.killed and not self.stop:
             if list(self.output.parent.glob(".*checkpoint")):
-                for entry in Path("/proc").glob("[0-9]*/cmdline"):
-                    try:
-                        words = entry.read_bytes().split(b"\0")
-                    except OSError:
-                        continue
-                    if f"--output={self.output}".encode() in words and words[1:3] == [b"-m", b"ikem"]:
-                        os.kill(int(entry.parent.name), signal.SIGKILL)
-                        self.killed += 1
+                for number in processes_of(self.output):
+                    os.kill(number, signal.SIGKILL)
+                    self.killed += 1
             time.sleep(0.002)
 
 
