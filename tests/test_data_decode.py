@@ -326,7 +326,7 @@ def test_memory_does_not_grow_with_the_archive(tmp_path):
     body = clip[clip.index(b"\n") + 1 :]
     long = b"4000\n" + body * 20
     peaks = []
-    for count in (8, 56):
+    for count in (1, 8, 56):  # the first may compile
         with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for number in range(count):
                 name = ntu_name(performer=number // 60 + 1, action=number % 60 + 1)
@@ -336,8 +336,8 @@ def test_memory_does_not_grow_with_the_archive(tmp_path):
         own, others, frames = map(int, done.stdout.split()[-3:])
         assert frames == 4000 * count
         peaks.append(own + 2 * others)
-    assert peaks[1] < 1500, peaks
-    assert peaks[1] < peaks[0] + 60, peaks
+    assert peaks[2] < 1500, peaks
+    assert peaks[2] < peaks[1] + 60, peaks
 
 
 def test_readers_end_when_their_parent_is_killed(tmp_path):

@@ -211,7 +211,7 @@ def test_killed_by_the_kernel_for_memory(workshop: Workshop, tmp_path: Path, tig
     state = state_of(killed)
     assert state.word == "failed"
     assert state.remark.startswith("killed by SIGKILL")
-    assert "when memory runs out" in state.remark
+    assert "memory ran out" in state.remark
     assert state.remark.endswith("goes on from its checkpoint")
     again = workshop.start(job, output, log=log)
     assert again.wait() == 0, again.told

@@ -224,7 +224,7 @@ def test_status_shows_every_state(workshop: Workshop, place: Path) -> None:
     process = start(running)
     assert until(lambda: running.log.exists() and "left" in running.log.read_text())
     process.send(signal.SIGSTOP)
-    shown = workshop.warm.start("status", str(config), COLUMNS="240")
+    shown = workshop.warm.start("status", str(config), COLUMNS="400")
     assert shown.wait() == 0
     process.send(signal.SIGCONT)
     assert process.wait() == 0

@@ -11,18 +11,13 @@ import faulthandler
 from collections.abc import Iterator
 from pathlib import Path
 
-_IN_CODE = "a fault in compiled code or in memory; the log has the stack, docs/running.md lists known faults"
-
 CAUSES = {
-    "SIGSEGV": _IN_CODE,
-    "SIGABRT": "compiled code gave up, often because memory was overwritten; the log has the stack, "
-    "docs/running.md lists known faults",
-    "SIGBUS": "a file that is read through memory was cut short, or a disk or /dev/shm is full; the log has the stack",
-    "SIGILL": "an instruction that this processor does not have: a package was built for another one; "
-    "the log has the stack",
-    "SIGFPE": _IN_CODE,
-    "SIGKILL": "usually the kernel when memory runs out (raise compute.*.mem_mb, run fewer jobs at a time or lower "
-    "batch_size), else a scheduler's limit or a person",
+    "SIGSEGV": "a fault in compiled code; the log has the stack",
+    "SIGABRT": "compiled code gave up, as when memory was overwritten; the log has the stack",
+    "SIGBUS": "a file that was mapped into memory was cut short, or a disk is full; the log has the stack",
+    "SIGILL": "an instruction that this processor does not have; the log has the stack",
+    "SIGFPE": "a fault in compiled code; the log has the stack",
+    "SIGKILL": "memory ran out, or a scheduler or a person ended it",
 }
 """The likely cause of each signal, by name."""
 
