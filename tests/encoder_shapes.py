@@ -1,12 +1,14 @@
 """Run as a program: the encoders of every shipped config, forward and backward, against float64.
 
-`python tests/encoder_shapes.py THREADS` ends with status 0 and a line "agrees" for each shape if everything does.
+`python tests/encoder_shapes.py THREADS ...` runs everything with each number of numeric threads. It ends with status 0
+and a line "agrees" for each shape and number if everything does.
 Compiled code that writes out of bounds does so on some processors only, so `test_processors.py` runs this on several.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
 from pathlib import Path
 
@@ -15,7 +17,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from ikem.threads import use_threads  # noqa: E402
 
-use_threads(int(sys.argv[1]))
+THREADS = [int(word) for word in sys.argv[1:]]
+use_threads(max(THREADS))
 
 import torch  # noqa: E402
 from benchmarks.plain.stgcn import PlainSTGCN  # noqa: E402
@@ -72,16 +75,18 @@ def check(shape: Shape) -> None:
     reference = PlainSTGCN(skeleton, *widths, dropout=0.0)
     reference.load_state_dict(ours.state_dict())
     expected = gradients(exact(reference), disk.double(), weight.double())
-    for _ in range(REPEATS):
-        compare(gradients(ours, x, weight), expected, f"{shape}, encoder")
-        compare(gradients(published, disk, weight), expected, f"{shape}, plain transcription")
-    with plain():
-        compare(gradients(ours, x, weight), expected, f"{shape}, plain operations")
-    with torch.autocast("cpu", torch.bfloat16):  # too coarse to compare a whole encoder
-        assert all(value.isfinite().all() for value in gradients(ours, x, weight).values())
-    with torch.no_grad():
-        assert ours.eval()(x).isfinite().all()
-    print(f"agrees: {shape}", flush=True)
+    for threads in THREADS:
+        torch.set_num_threads(threads)
+        for _ in range(REPEATS):
+            compare(gradients(ours.train(), x, weight), expected, f"{shape}, encoder")
+            compare(gradients(published, disk, weight), expected, f"{shape}, plain transcription")
+        with plain():
+            compare(gradients(ours, x, weight), expected, f"{shape}, plain operations")
+        with torch.autocast("cpu", torch.bfloat16):  # too coarse to compare a whole encoder
+            assert all(value.isfinite().all() for value in gradients(ours, x, weight).values())
+        with torch.no_grad():
+            assert ours.eval()(x).isfinite().all()
+        print(f"agrees: {shape}, threads {threads}", flush=True)
 
 
 def gradients(model: nn.Module, x: Tensor, weight: Tensor) -> dict[str, Tensor]:
@@ -99,19 +104,17 @@ def compare(ours: dict[str, Tensor], expected: dict[str, Tensor], title: str) ->
         assert error < 0.05, f"{title}: the gradient of {name} is off by {error:.1%}"
 
 
-def check_convolutions(shape: Shape) -> None:
+def check_convolutions(widths: set[int]) -> None:
     """Each convolution along time by itself, where float32 is good to five digits: values and all gradients."""
-    _, hidden, dim, frames = shape
-    widths = sorted({1, 2, 3, hidden, 2 * hidden, 4 * hidden, dim} - {256})
     generator = torch.Generator().manual_seed(1)
-    for inputs in widths:
-        for outputs in (inputs, 2 * inputs):
-            for taps, stride in ((1, 1), (1, 2), (9, 1), (9, 2)):
-                layer = TimeConv2d(inputs, outputs, taps, stride)
-                nn.init.normal_(layer.weight, generator=generator), nn.init.normal_(layer.bias, generator=generator)
-                x = torch.randn(5, inputs, frames - 1, 25, generator=generator)
-                for layout in (torch.channels_last, torch.contiguous_format):
-                    compare_convolution(layer, x.contiguous(memory_format=layout))
+    for inputs, frames in itertools.product(sorted(widths), (16, 31)):
+        for outputs, (taps, stride) in itertools.product((inputs, 2 * inputs), ((1, 1), (1, 2), (9, 1), (9, 2))):
+            layer = TimeConv2d(inputs, outputs, taps, stride)
+            nn.init.normal_(layer.weight, generator=generator), nn.init.normal_(layer.bias, generator=generator)
+            x = torch.randn(5, inputs, frames, 25, generator=generator)
+            for threads, layout in itertools.product(THREADS, (torch.channels_last, torch.contiguous_format)):
+                torch.set_num_threads(threads)
+                compare_convolution(layer, x.contiguous(memory_format=layout))
 
 
 def compare_convolution(layer: TimeConv2d, x: Tensor) -> None:
@@ -132,6 +135,6 @@ def compare_convolution(layer: TimeConv2d, x: Tensor) -> None:
 
 
 if __name__ == "__main__":
+    check_convolutions({1, 2, 3} | {factor * shape[1] for shape in shapes() for factor in (1, 2, 4)})
     for each in shapes():
-        check_convolutions(each)
         check(each)
