@@ -33,7 +33,7 @@ include: "rules/report.smk"
 
 
 onerror:
-    from ikem.status import failures_of
+    from ikem.workflow.status import failures_of
 
     # Snakemake itself only says that a command failed; the logs say how.
     for failure in failures_of(PLAN) if workflow.is_main_process else []:

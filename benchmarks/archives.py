@@ -21,10 +21,10 @@ from tabulate import tabulate
 
 from ikem.data.decode import decode
 from ikem.data.store import prepare
-from ikem.kinds import MADE
 from ikem.settings import Decode, Prepare
 from ikem.skeleton import load_skeleton
 from ikem.synthetic.settings import SyntheticSettings
+from ikem.workflow.job_types import MADE
 
 ROOT = Path(__file__).resolve().parents[1]
 SKELETON, FRAMES = "ntu25", 50

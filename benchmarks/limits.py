@@ -20,10 +20,10 @@ from tabulate import tabulate
 
 from benchmarks.measure import ROOT
 from benchmarks.pair import Sizes
-from ikem.models.stgcn import SUBSETS, TEMPORAL_KERNEL, block_widths
-from ikem.models.temporal import WIDE
-from ikem.parallel import times_transposed
-from ikem.threads import keep_memory, use_threads
+from ikem.encoders.stgcn import SUBSETS, TEMPORAL_KERNEL, block_widths
+from ikem.encoders.temporal import WIDE
+from ikem.kernels.dispatch import times_transposed
+from ikem.process import keep_memory, use_threads
 
 JOINTS, BODIES, AXES, FLOAT = 25, 2, 3, 4
 Cost = tuple[float, float]

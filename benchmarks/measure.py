@@ -106,7 +106,7 @@ def interleaved(
 
 class Side:
     """One side of a part in a process of its own, set up as its users would: the plain one as Python and PyTorch come,
-    ours as a job of the benchmark sets itself up (`ikem.threads`). It waits while the other side is timed.
+    ours as a job of the benchmark sets itself up (`ikem.process`). It waits while the other side is timed.
 
     Attributes:
         peak_mib: MiB that the first call needed at its peak beyond what was held before it.

@@ -22,10 +22,10 @@ from benchmarks.pair import TINY, Sizes, in_memory, positions
 from benchmarks.parts_data import SEED
 from benchmarks.parts_losses import encoders
 from benchmarks.plain.stgcn import PlainSTGCN
-from ikem.models.stgcn import STGCN
-from ikem.parallel import plain
-from ikem.side_by_side import call_at_once
-from ikem.threads import keep_memory, use_threads
+from ikem.encoders.stgcn import STGCN
+from ikem.kernels.dispatch import plain
+from ikem.process import keep_memory, use_threads
+from ikem.training.parallel_apply import call_at_once
 
 Call = Callable[[], object]
 

@@ -15,14 +15,14 @@ from benchmarks.plain import modalities as plain_modalities
 from benchmarks.plain import prepare as plain_prepare
 from benchmarks.plain.steps import of as plain_of
 from ikem import augment
-from ikem.data.ntu import read_skeleton
+from ikem.data.formats.ntu import read_skeleton
 from ikem.data.prepare import prepare_clips
 from ikem.modalities import MODALITIES, generate_all
 from ikem.skeleton import load_skeleton
-from ikem.synthetic.noise import Recording
 from ikem.synthetic.ntu import clip_text, record_clip
+from ikem.synthetic.scene import list_clips
+from ikem.synthetic.sensor import Recording
 from ikem.synthetic.settings import SyntheticSettings
-from ikem.synthetic.stage import list_clips
 
 SKELETON = load_skeleton("ntu25")
 SEED = 7

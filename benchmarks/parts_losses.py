@@ -12,10 +12,10 @@ from benchmarks.pair import Pair, Sizes, in_memory, largest_difference, position
 from benchmarks.parts_data import SEED, SKELETON
 from benchmarks.plain import losses as plain_losses
 from benchmarks.plain.stgcn import PlainSTGCN
-from ikem.contrast.exchange import implicit_losses, mined_losses
-from ikem.contrast.relational import relational_losses
-from ikem.models.initialise import initialise
-from ikem.models.stgcn import STGCN
+from ikem.encoders.initialization import initialise
+from ikem.encoders.stgcn import STGCN
+from ikem.losses.cross_modal import implicit_losses, mined_losses
+from ikem.losses.relational_distillation import relational_losses
 
 TEMPERATURE = 0.07
 

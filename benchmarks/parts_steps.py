@@ -20,14 +20,14 @@ from benchmarks.plain import linear as plain_linear
 from benchmarks.plain.steps import Draw, PlainContrast, PlainDistillation, of, view
 from benchmarks.plain.stgcn import PlainSTGCN
 from ikem import augment
-from ikem.evaluate.embed import embed_clips
-from ikem.evaluate.linear import LinearResult, linear_evaluation
+from ikem.encoders.initialization import initialise
+from ikem.evaluations.embed import embed_clips
+from ikem.evaluations.linear import LinearResult, linear_evaluation
 from ikem.modalities import MODALITIES
-from ikem.models.initialise import initialise
-from ikem.train.clips import Batch, Clips
-from ikem.train.distil import DistillationTrainer
-from ikem.train.pretrain import ContrastTrainer
-from ikem.train.randomness import epoch_order, seed_for
+from ikem.training.distil import DistillationTrainer
+from ikem.training.loader import Batch, Clips
+from ikem.training.pretrain import ContrastTrainer
+from ikem.training.seeding import epoch_order, seed_for
 
 FOLLOW = ("motion", "acceleration", "angular_velocity")
 RATE, MOMENTUM, DECAY, KEY_MOMENTUM = 0.1, 0.9, 1e-4, 0.999

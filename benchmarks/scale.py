@@ -30,14 +30,14 @@ from benchmarks.parts_losses import exchange_losses
 from benchmarks.parts_steps import stage_1_step, stage_2_step
 from benchmarks.table import surroundings, write_surroundings
 from ikem.data.store import generate_modalities, prepare
-from ikem.evaluate.knn import knn_scores
-from ikem.evaluate.linear import linear_evaluation
+from ikem.evaluations.knn import knn_scores
+from ikem.evaluations.linear import linear_evaluation
 from ikem.modalities import MODALITIES
+from ikem.process import keep_memory, use_threads
 from ikem.settings import Prepare
 from ikem.skeleton import load_skeleton
-from ikem.threads import keep_memory, use_threads
-from ikem.train.clips import Clips
-from ikem.train.randomness import batches, epoch_order
+from ikem.training.loader import Clips
+from ikem.training.seeding import batches, epoch_order
 
 COLUMNS = ("series", "along", "value", "seconds", "peak_mib", "threads")
 RAW_FRAMES, FRAMES, WIDTH, CLASSES = 80, 50, 256, 60

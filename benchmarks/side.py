@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ikem.threads import keep_memory, use_threads
+from ikem.process import keep_memory, use_threads
 
 if __name__ == "__main__":
     _NAME, _SIDE, _DEVICE, _THREADS, _SIZES = sys.argv[1:]

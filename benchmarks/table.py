@@ -83,7 +83,7 @@ def surroundings(command: Sequence[str], seconds: float, load: float) -> dict[st
         "numpy": np.__version__,
         "numba": numba.__version__,
         "system": sys.platform,
-        "processes": "plain: as Python and PyTorch come; ours: with ikem.threads, as a job has it",
+        "processes": "plain: as Python and PyTorch come; ours: with ikem.process, as a job has it",
     }
 
 

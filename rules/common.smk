@@ -6,10 +6,10 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
-from ikem.config import build_config
+from ikem.settings.loading import build_config
 from ikem.errors import InputError
-from ikem.kinds import MADE
-from ikem.plan_file import plan_of
+from ikem.workflow.job_types import MADE
+from ikem.workflow.plan_file import plan_of
 
 if workflow.is_main_process:
     # Held for as long as this process lives: who gets it knows that a lock of Snakemake's was left by a run that was killed.

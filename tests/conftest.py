@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import hypothesis
 import pytest
 
-from ikem.threads import use_threads
+from ikem.process import use_threads
 
 use_threads(1)  # tests run side by side; more threads than cores wait for one another
 

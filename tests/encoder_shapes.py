@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from ikem.threads import use_threads  # noqa: E402
+from ikem.process import use_threads  # noqa: E402
 
 THREADS = [int(word) for word in sys.argv[1:]]
 use_threads(max(THREADS))
@@ -24,13 +24,13 @@ import torch  # noqa: E402
 from benchmarks.plain.stgcn import PlainSTGCN  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from ikem.config import load_config  # noqa: E402
-from ikem.models.initialise import initialise  # noqa: E402
-from ikem.models.stgcn import STGCN  # noqa: E402
-from ikem.models.strided import TimeConv2d  # noqa: E402
-from ikem.parallel import plain  # noqa: E402
-from ikem.plan import Plan  # noqa: E402
+from ikem.encoders.initialization import initialise  # noqa: E402
+from ikem.encoders.stgcn import STGCN  # noqa: E402
+from ikem.encoders.strided import TimeConv2d  # noqa: E402
+from ikem.kernels.dispatch import plain  # noqa: E402
+from ikem.settings.loading import load_config  # noqa: E402
 from ikem.skeleton import load_skeleton  # noqa: E402
+from ikem.workflow.plan import Plan  # noqa: E402
 
 REPEATS = 3
 """What is overwritten is often found by the next allocation only."""

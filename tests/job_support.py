@@ -16,9 +16,9 @@ from pathlib import Path
 
 import yaml
 
-from ikem.config import load_config
 from ikem.files import canonical_json
-from ikem.plan import Job, Plan
+from ikem.settings.loading import load_config
+from ikem.workflow.plan import Job, Plan
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ikem.report.naming import Naming
+from ikem.report.labels import Naming
 from ikem.report.results import MODALITIES, Missing, Row
 
 SIX = "+".join(MODALITIES)

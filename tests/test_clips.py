@@ -8,9 +8,9 @@ import torch
 
 from ikem import augment
 from ikem.errors import InputError
-from ikem.train import clips as clips_module
-from ikem.train.clips import Batch, Clips, Views, training_clips
-from ikem.train.randomness import batches, epoch_order, seed_for
+from ikem.training import loader as clips_module
+from ikem.training.loader import Batch, Clips, Views, training_clips
+from ikem.training.seeding import batches, epoch_order, seed_for
 
 CPU = torch.device("cpu")
 COUNT, FRAMES = 30, 12

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from ikem.config import build_config, load_config
 from ikem.errors import InputError
 from ikem.modalities import MODALITIES
 from ikem.settings import Config, ModalityName
+from ikem.settings.loading import build_config, load_config
 
 CONFIGS = sorted((Path(__file__).parent.parent / "config").glob("*.yaml"))
 TINY = Path(__file__).parent / "configs" / "tiny.yaml"
@@ -72,7 +72,7 @@ def test_shipped_configs_are_valid(path: Path) -> None:
 )
 def test_faults_are_told_in_one_line(path: str, value: Any, told: list[str]) -> None:
     with pytest.raises(InputError) as caught:
-        build_config(changed(path, value), where="tiny.yaml")
+        build_config(changed(path, value), location="tiny.yaml")
     lines = [line for line in str(caught.value).splitlines() if told[0] in line]
     assert lines, str(caught.value)
     assert str(caught.value).startswith("tiny.yaml: ")

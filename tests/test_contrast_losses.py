@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 
 from helpers import near, units, vectors
-from ikem.contrast import kernels
-from ikem.contrast.exchange import implicit_losses, mined_losses
-from ikem.contrast.infonce import info_nce
-from ikem.contrast.relational import relational_losses
+from ikem.losses import softmax as kernels
+from ikem.losses.cross_modal import implicit_losses, mined_losses
+from ikem.losses.infonce import info_nce
+from ikem.losses.relational_distillation import relational_losses
 from transcription import losses as slow
 
 COUNT, BATCH, DIM, SIZE, T = 3, 4, 5, 11, 0.07

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ikem.contrast.queue import Queues, enqueue
+from ikem.losses.queue import Queues, enqueue
 
 
 @given(size=st.integers(1, 12), batches=st.lists(st.integers(0, 30), max_size=6))

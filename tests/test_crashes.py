@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ikem.status import State, state_of
+from ikem.workflow.status import State, state_of
 from job_support import LONGER, Workshop, processes_of, snakemake_environment, until, with_workflow, write_config
 
 CRASHES = [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE]
@@ -34,7 +34,7 @@ def test_a_crash_is_reported_with_its_signal(workshop: Workshop, tmp_path: Path,
     assert state.remark.startswith(f"ended by {number.name} after epoch")
     assert "the log has the stack" in state.remark
     assert state.remark.endswith("goes on from its checkpoint")
-    assert "ikem/train/loop.py" in (tmp_path / "job.log").read_text().rsplit("Fatal Python error", 1)[1]  # the stack
+    assert "ikem/training/loop.py" in (tmp_path / "job.log").read_text().rsplit("Fatal Python error", 1)[1]  # the stack
 
 
 def test_a_crash_is_in_the_log_whatever_the_environment_says(workshop: Workshop, tmp_path: Path) -> None:

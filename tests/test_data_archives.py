@@ -137,7 +137,7 @@ def test_a_corrupt_member_leaves_the_others_readable(tmp_path):
     assert read["a"] == b"A" * 99
     assert read["c"] == b"C" * 99
     assert isinstance(read["b"], ClipError)
-    assert "CRC" in read["b"].what
+    assert "CRC" in read["b"].message
 
 
 def test_encrypted_zip(tmp_path):

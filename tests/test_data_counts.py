@@ -11,13 +11,13 @@ import zipfile
 import pytest
 
 from data_support import ntu_name, skeleton_bytes
-from ikem.config import build_config
 from ikem.data.decode import decode
-from ikem.data.expected import published_missing
+from ikem.data.ntu_inventory import published_missing
 from ikem.data.splits import make_split
 from ikem.data.store import load_samples
 from ikem.errors import InputError
 from ikem.settings import Decode
+from ikem.settings.loading import build_config
 
 BLOCK = {"protocols": ["xsub"], "methods": ["random"], "evaluations": ["linear"]}
 DATASETS = build_config({"benchmark": [{"dataset": name, **BLOCK} for name in ("ntu60", "ntu120")]}).datasets

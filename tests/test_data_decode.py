@@ -113,7 +113,7 @@ def test_any_number_of_processes_gives_the_same_bytes(tmp_path, monkeypatch):
     members = ntu_members(40, **{"S001C001P009R001A001.skeleton": b"bad", "oddname.skeleton": b"bad"})
     write_zip(tmp_path / "a.zip", members)
     monkeypatch.setattr(module, "_WORTH_PROCESSES", 0)
-    monkeypatch.setattr("ikem.data.work.TASK_MEMBERS", 7)
+    monkeypatch.setattr("ikem.data.formats.base.TASK_MEMBERS", 7)
     results = []
     for processes in (1, 2):
         run(tmp_path, tmp_path / "a.zip", processes=processes)
@@ -231,7 +231,7 @@ def test_a_list_that_names_nothing(tmp_path, content):
 
 
 def test_the_list_of_the_package_has_all_names():
-    from ikem.data.expected import published_missing
+    from ikem.data.ntu_inventory import published_missing
 
     names = published_missing()
     assert len(names) == 535

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from data_support import BODY, VECTORS, plain_read, skeleton_bytes, skeleton_lines, steady
 from ikem.data.clips import ClipError
-from ikem.data.ntu import most_active, parse_name, read_skeleton
+from ikem.data.formats.ntu import most_active, parse_name, read_skeleton
 
 
 def fault(data: bytes) -> ClipError:
@@ -74,7 +74,7 @@ def test_truncation_at_every_line_is_an_error():
     lines = skeleton_lines((1, 2))
     for count in range(len(lines)):
         error = fault(joined(lines[:count]) if count else b"")
-        assert "cut off" in error.what or "empty" in error.what
+        assert "cut off" in error.message or "empty" in error.message
         assert error.line == count + 1
     assert len(read_skeleton(joined(lines), "")) == 2
 
@@ -140,7 +140,7 @@ def test_bad_coordinates_are_told_with_their_line(axis, text, reason):
     lines[10] = " ".join(fields)
     error = fault(joined(lines))
     assert error.line == 11
-    assert reason in error.what or (text == "1e999" and "finite" in error.what)
+    assert reason in error.message or (text == "1e999" and "finite" in error.message)
 
 
 @steady
@@ -192,13 +192,13 @@ def test_line_numbers_count_blank_lines_and_carriage_returns():
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_other_encodings_are_told(encoding):
-    assert "UTF-16" in fault("\n".join(skeleton_lines((1,))).encode(encoding)).what
+    assert "UTF-16" in fault("\n".join(skeleton_lines((1,))).encode(encoding)).message
 
 
 @pytest.mark.parametrize("joints", [0, 1, 20, 24, 26, 50])
 def test_other_numbers_of_joints(joints):
     error = fault(skeleton_bytes((1,), joints))
-    assert f"{joints} joints, expected 25" in error.what
+    assert f"{joints} joints, expected 25" in error.message
     assert error.line == 4
 
 
@@ -208,7 +208,7 @@ def test_other_numbers_of_fields(fields, reason):
     lines[7] = " ".join(([*lines[7].split(), "0"])[:fields])
     error = fault(joined(lines))
     assert error.line == 8
-    assert reason in error.what
+    assert reason in error.message
 
 
 @pytest.mark.parametrize("text", [BODY + " 1", BODY.rsplit(" ", 1)[0], "x" + BODY, BODY.replace(" ", "", 1)])
@@ -219,7 +219,7 @@ def test_bad_lines_of_a_body(text):
 
 
 def test_no_frames():
-    assert "no frames" in fault(b"0\n").what
+    assert "no frames" in fault(b"0\n").message
 
 
 @pytest.mark.parametrize("count", ["1000000000", "100001", "99999999999999999", "100000"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from data_support import nwucla_bytes, steady, write_zip
 from ikem.data.clips import ClipError
 from ikem.data.decode import decode
-from ikem.data.nwucla import label_of, parse_name, read_json
+from ikem.data.formats.nwucla import label_of, parse_name, read_json
 from ikem.data.store import load_samples
 from ikem.settings import Decode
 
@@ -109,7 +109,7 @@ good = json.loads(nwucla_bytes())["skeletons"]
     ],
 )
 def test_bad_files(data, reason):
-    assert reason in fault(data).what
+    assert reason in fault(data).message
 
 
 def test_truncation_anywhere_is_an_error_with_its_line():

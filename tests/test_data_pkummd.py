@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from data_support import steady, video_bytes, write_zip
 from ikem.data.clips import ClipError
 from ikem.data.decode import decode
-from ikem.data.pkummd import Instance, cut_instance, read_labels, read_split_file, read_video
+from ikem.data.formats.pkummd import Instance, cut_instance, read_labels, read_split_file, read_video
 from ikem.data.splits import make_split
 from ikem.data.store import load_samples
 from ikem.errors import InputError

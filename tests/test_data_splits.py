@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_support import ntu_name, steady
-from ikem.config import build_config
 from ikem.data.splits import draw, make_split, read_draw, read_split
 from ikem.errors import InputError
 from ikem.files import write_json
 from ikem.settings import Counts, Protocol
+from ikem.settings.loading import build_config
 
 
 def table(count=60, classes=5):

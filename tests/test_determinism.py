@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ikem.train.clips import Clips
+from ikem.training.loader import Clips
 from job_support import (
     Workshop,
     command_of,

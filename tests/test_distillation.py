@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 
 from helpers import Narrow, alike
-from ikem.contrast.relational import relational_losses
+from ikem.losses.relational_distillation import relational_losses
 from ikem.skeleton import load_skeleton
-from ikem.train.distillation import RelationalDistillation, mining_numbers
-from ikem.train.momentum import MomentumContrast
+from ikem.training.distillation import RelationalDistillation, mining_numbers
+from ikem.training.moco import MomentumContrast
 
 NTU = load_skeleton("ntu25")
 TEACHER = ("joint", "bone", "angular_velocity")

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ikem.evaluate.embed import standardise
-from ikem.evaluate.knn import knn_scores
-from ikem.evaluate.linear import linear_evaluation
-from ikem.evaluate.metrics import figures
-from ikem.evaluate.rows import streams
-from ikem.train.loop import learning_rate
-from ikem.train.randomness import batches, epoch_order, seed_for
+from ikem.evaluations.embed import standardise
+from ikem.evaluations.knn import knn_scores
+from ikem.evaluations.linear import linear_evaluation
+from ikem.evaluations.metrics import figures
+from ikem.evaluations.rows import streams
+from ikem.training.loop import learning_rate
+from ikem.training.seeding import batches, epoch_order, seed_for
 
 SCHEDULE: dict[str, Any] = {
     "epochs": 4,

@@ -17,9 +17,9 @@ import pytest
 import torch
 
 from ikem.errors import InputError
-from ikem.plan import record_path
-from ikem.status import state_of
-from ikem.train.checkpoint import load_tensors, save_tensors
+from ikem.training.checkpoint import load_tensors, save_tensors
+from ikem.workflow.plan import record_path
+from ikem.workflow.status import state_of
 from job_support import Workshop, command_of, kill, same, snakemake_environment, until
 
 

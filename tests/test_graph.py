@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers import vectors
-from ikem.models.graph import adjacency
+from ikem.encoders.graph import adjacency
 from ikem.skeleton import load_skeleton
 
 # 1-based, as the datasets' documents count.

@@ -6,8 +6,8 @@ import torch
 
 from helpers import in_memory, near, vectors
 from ikem.errors import InputError
+from ikem.kernels.dispatch import plain
 from ikem.modalities import MODALITIES, generate, generate_all
-from ikem.parallel import plain
 from ikem.skeleton import load_skeleton
 from transcription import modalities as slow
 

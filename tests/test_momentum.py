@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 
 from helpers import Narrow, alike, units
-from ikem.contrast.exchange import implicit_losses, mined_losses
-from ikem.contrast.infonce import info_nce
+from ikem.losses.cross_modal import implicit_losses, mined_losses
+from ikem.losses.infonce import info_nce
 from ikem.skeleton import load_skeleton
-from ikem.train.momentum import MomentumContrast
-from ikem.train.randomness import seed_for
+from ikem.training.moco import MomentumContrast
+from ikem.training.seeding import seed_for
 
 NTU = load_skeleton("ntu25")
 NAMES = ("joint", "motion", "bone")

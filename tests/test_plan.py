@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from ikem.config import build_config, load_config
-from ikem.jobs import JOBS
-from ikem.kinds import KINDS
-from ikem.plan import Job, Plan
-from ikem.plan_file import read_plan, write_plan
+from ikem.settings.loading import build_config, load_config
+from ikem.workflow.execute import JOBS
+from ikem.workflow.job_types import KINDS
+from ikem.workflow.plan import Job, Plan
+from ikem.workflow.plan_file import read_plan, write_plan
 from test_config import changed, tiny
 
 

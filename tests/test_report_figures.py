@@ -112,7 +112,7 @@ def test_damaged_metrics_are_named(tmp_path: Path, content: str | None, fault: s
         path.write_text(content)
     with pytest.raises(InputError, match=fault) as caught:
         read_metrics(path)
-    assert caught.value.where == str(path)
+    assert caught.value.location == str(path)
 
 
 def test_a_damaged_list_of_figures_is_named(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_malformed_files_are_named(tmp_path: Path, text: str, fault: str) -> Non
     path.write_text(text)
     with pytest.raises(InputError, match=fault) as caught:
         read_rows(path)
-    assert caught.value.where == str(path)
+    assert caught.value.location == str(path)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_malformed_rows_are_named(tmp_path: Path, key: str, value: object) -> No
     path.write_text(json.dumps({"rows": [row().model_dump(), row(seed=1).model_dump() | {key: value}]}))
     with pytest.raises(InputError, match="row 1: ") as caught:
         read_rows(path)
-    assert caught.value.where == str(path)
+    assert caught.value.location == str(path)
     assert key in str(caught.value)
 
 
@@ -149,7 +149,7 @@ def test_a_damaged_long_table_is_named(tmp_path: Path, change: tuple[str, str]) 
     path.write_text(path.read_text().replace(*change, 1))
     with pytest.raises(InputError, match="needs no training") as caught:
         read_results(path)
-    assert caught.value.where == str(path)
+    assert caught.value.location == str(path)
 
 
 def test_rows_cannot_change() -> None:
@@ -185,7 +185,7 @@ def test_what_is_no_confusion_matrix_is_named(tmp_path: Path, matrix: np.ndarray
     np.savez(path, joint=matrix)
     with pytest.raises(InputError) as caught:
         read_confusion(path)
-    assert caught.value.where == str(path)
+    assert caught.value.location == str(path)
 
 
 def test_damaged_confusion_files_are_named(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ikem.config import build_config
+from ikem.report.labels import Naming, naming_of, streams_title
 from ikem.report.layout import Section, Table, lay_out
-from ikem.report.naming import Naming, naming_of, streams_title
-from ikem.report.published import published_results, published_value
+from ikem.report.literature import published_results, published_value
 from ikem.report.results import Missing, Row, write_results
 from ikem.report.summary import Cell, Figure, summarise, widest
 from ikem.report.tables import as_csv, as_markdown, print_main_table, write_tables
+from ikem.settings.loading import build_config
 from report_samples import NAMING, SIX, THREE, benchmark, row
 
 

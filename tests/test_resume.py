@@ -16,8 +16,8 @@ import psutil
 import pytest
 import torch
 
-from ikem.plan import Job
-from ikem.train.checkpoint import load_tensors
+from ikem.training.checkpoint import load_tensors
+from ikem.workflow.plan import Job
 from job_support import (
     LONGER,
     Workshop,

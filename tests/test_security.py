@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ikem.config import build_config, load_config
 from ikem.data.acquire import describe
 from ikem.errors import InputError
+from ikem.settings.loading import build_config, load_config
 from job_support import LONGER, ROOT, Workshop, snakemake_environment, write_config
 
 SOURCES = [*(ROOT / "src").rglob("*.py"), ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from ikem.side_by_side import at_once, call_at_once
+from ikem.training.parallel_apply import at_once, call_at_once
 
 CPU = torch.device("cpu")
 

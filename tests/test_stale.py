@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ikem.check import fault_of
-from ikem.config import load_config
-from ikem.plan import Job, Plan
-from ikem.plan_file import plan_of
-from ikem.status import state_of
+from ikem.settings.loading import load_config
+from ikem.workflow.plan import Job, Plan
+from ikem.workflow.plan_file import plan_of
+from ikem.workflow.staleness import fault_of
+from ikem.workflow.status import state_of
 from job_support import LONGER, ROOT, Workshop, snakemake_environment, until, write_config
 
 

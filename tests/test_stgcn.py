@@ -6,18 +6,18 @@ import pytest
 import torch
 
 from helpers import in_memory, near, vectors
-from ikem.models.dropout import Dropout
-from ikem.models.fused import normalise, normalise_pool
-from ikem.models.graph import adjacency
-from ikem.models.graph_temporal import graph_temporal
-from ikem.models.heads import exchange_head, projection_head
-from ikem.models.initialise import initialise
-from ikem.models.mixing import Entries, graph_convolution
-from ikem.models.stgcn import STGCN, block_widths
-from ikem.models.temporal import convolve, convolve_slopes
-from ikem.parallel import plain
+from ikem.encoders.dropout import Dropout
+from ikem.encoders.fused import normalise, normalise_pool
+from ikem.encoders.graph import adjacency
+from ikem.encoders.graph_temporal import graph_temporal
+from ikem.encoders.heads import exchange_head, projection_head
+from ikem.encoders.initialization import initialise
+from ikem.encoders.mixing import Entries, graph_convolution
+from ikem.encoders.stgcn import STGCN, block_widths
+from ikem.encoders.temporal import convolve, convolve_slopes
+from ikem.kernels.dispatch import plain
 from ikem.skeleton import load_skeleton
-from ikem.verify.names import of_encoder
+from ikem.verify.state_dict_names import of_encoder
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from plain.stgcn import PlainSTGCN

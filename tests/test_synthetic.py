@@ -16,11 +16,11 @@ from pydantic import ValidationError
 from ikem.errors import InputError
 from ikem.skeleton import load_skeleton
 from ikem.synthetic.actions import ACTIONS
-from ikem.synthetic.noise import draw_camera, sense
 from ikem.synthetic.ntu import clip_text, clips, record_clip, write_ntu
 from ikem.synthetic.pkummd import write_pkummd
+from ikem.synthetic.scene import Clip, list_clips, random_for, stage_clip
+from ikem.synthetic.sensor import draw_camera, sense
 from ikem.synthetic.settings import SyntheticSettings
-from ikem.synthetic.stage import Clip, list_clips, random_for, stage_clip
 
 SMALL = SyntheticSettings(performers=(1, 3), actions=("waving", "pushing"), frames=(12, 20))
 RUINED = SyntheticSettings(
@@ -200,7 +200,7 @@ def test_without_noise_a_camera_only_moves_the_body() -> None:
     [(0, 6, "0"), (-1, 6, "-0.000001"), (1_000_000, 6, "1"), (-12_340_000, 6, "-12.34"), (120, 0, "120")],
 )
 def test_numbers_are_written_plainly(value: int, decimals: int, text: str) -> None:
-    from ikem.synthetic.text import format_table
+    from ikem.synthetic.number_writer import format_table
 
     assert format_table(np.array([[value, value]]), decimals).decode() == f"{text} {text}\n"
 

@@ -6,9 +6,9 @@ import pytest
 from helpers import VECTORS
 from ikem.errors import InputError
 from ikem.verify import verify
-from ikem.verify.judge import compare, final_head, general
-from ikem.verify.parts import PARTS, encoder
-from ikem.verify.source import Source
+from ikem.verify.checks import PARTS, encoder
+from ikem.verify.npz_source import Source
+from ikem.verify.tolerances import compare, final_head, general
 from ikem.verify.trajectory import trajectory
 
 LIGHT = [name for name in PARTS if name not in ("stgcn_paper.npz", "trajectory.npz")]

@@ -19,18 +19,18 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what jobs print must not look like an answer
     import ikem.cli
-    import ikem.config
-    import ikem.evaluate.tuned
-    import ikem.gather
-    import ikem.jobs
-    import ikem.runner
-    import ikem.train.distil
-    import ikem.train.pretrain
+    import ikem.evaluations.tuned
+    import ikem.report.gather
+    import ikem.settings.loading
+    import ikem.training.distil
+    import ikem.training.pretrain
+    import ikem.workflow.execute
+    import ikem.workflow.runner
 
     for line in sys.stdin:
         asked = json.loads(line)
         if "run" in asked:
-            ikem.runner.run_all(ikem.config.load_config(asked["run"]))
+            ikem.workflow.runner.run_all(ikem.settings.loading.load_config(asked["run"]))
             answer = {}
         elif "wait" in asked:
             _, status = os.waitpid(asked["wait"], 0)

@@ -58,7 +58,7 @@ def distillation_losses(
     top_k: int = 1,
     mining_queue: Sequence[int] | None = None,
 ) -> Tensor:
-    """Loss (S,) of each student. Shapes as for `ikem.contrast.relational`; the teacher is joined from `embeddings`."""
+    """Loss (S,) of each student; arguments as there, the teacher is joined from `embeddings`."""
     teacher = F.normalize(torch.cat(list(embeddings), dim=1), dim=1)
     mapping = range(len(embeddings)) if mining_queue is None else mining_queue
     relations = [

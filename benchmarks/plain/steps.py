@@ -1,6 +1,6 @@
 """Training steps as published code takes them: a sample at a time where it loops, everything stored that autograd asks.
 
-States have the names of `ikem.train.momentum.MomentumContrast` and `ikem.train.distillation.RelationalDistillation`,
+States have the names of `ikem.training.moco.MomentumContrast` and `ikem.training.distillation.RelationalDistillation`,
 so the same parameters can be loaded into both.
 """
 

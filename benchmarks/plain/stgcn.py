@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ikem.models.graph import adjacency
-from ikem.models.stgcn import block_widths
-from ikem.models.strided import TimeConv2d
+from ikem.encoders.graph import adjacency
+from ikem.encoders.stgcn import block_widths
+from ikem.encoders.strided import TimeConv2d
 from ikem.skeleton import Skeleton
 
 
@@ -39,7 +39,7 @@ class _Block(nn.Module):
 
 
 class PlainSTGCN(nn.Module):
-    """Takes clips as they lie on disk, (N, C, T, V, M); its state has the names of `ikem.models.stgcn.STGCN`."""
+    """Takes clips as they lie on disk, (N, C, T, V, M); its state has the names of `ikem.encoders.stgcn.STGCN`."""
 
     def __init__(
         self, skeleton: Skeleton, hidden_channels: int = 16, hidden_dim: int = 256, dropout: float = 0.5

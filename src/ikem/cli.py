@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from ikem.crashes import report_crashes
 from ikem.errors import InputError, Interrupted
+from ikem.workflow.crashes import report_crashes
 
 app = typer.Typer(
     help="IKEM-Bench: a reproducible benchmark of self-supervised skeleton action recognition.",
@@ -37,12 +37,12 @@ def job(
     data: Annotated[Path, typer.Option(help="Folder of the raw files.")] = Path("data"),
 ) -> None:
     """Run one job of the workflow (each rule calls this; `snakemake -np` prints the calls)."""
-    from ikem.threads import keep_memory, use_threads
+    from ikem.process import keep_memory, use_threads
 
     shapes = json.loads(settings)
     use_threads(shapes.get("threads", 1))  # before anything numeric is imported
     keep_memory()
-    from ikem.jobs import Options, run_job
+    from ikem.workflow.execute import Options, run_job
 
     named = dict(item.split("=", 1) for item in inputs)
     paths = {name: Path(path) for name, path in named.items()}
@@ -52,9 +52,9 @@ def job(
 @app.command()
 def run(config: ConfigFiles) -> None:
     """Run a whole config in this process, one job after another, without Snakemake; what is done already is kept."""
-    from ikem.config import load_config
-    from ikem.runner import run_all
-    from ikem.threads import keep_memory
+    from ikem.process import keep_memory
+    from ikem.settings.loading import load_config
+    from ikem.workflow.runner import run_all
 
     keep_memory()
     run_all(load_config(*config))
@@ -63,8 +63,8 @@ def run(config: ConfigFiles) -> None:
 @app.command()
 def status(config: ConfigFiles) -> None:
     """Show every job of a config: done, running, failed, stale, missing."""
-    from ikem.config import load_config
-    from ikem.status import show_status
+    from ikem.settings.loading import load_config
+    from ikem.workflow.status import show_status
 
     show_status(load_config(*config))
 
@@ -80,8 +80,8 @@ def gather(
     log: Annotated[Path | None, typer.Option(help="File for the log, beside standard error.")] = None,
 ) -> None:
     """Gather all results into results.csv, tables, figures and a report; refuse results of other settings."""
-    from ikem.gather import gather_results
-    from ikem.logs import logging_to
+    from ikem.report.gather import gather_results
+    from ikem.workflow.logs import logging_to
 
     with logging_to(log):
         gather_results(plan, folder, partial, digest)
@@ -90,7 +90,7 @@ def gather(
 @app.command()
 def show(folder: Annotated[Path, typer.Argument(help="Folder with results.csv.")] = Path("results/tables")) -> None:
     """Print the main table and where everything lies."""
-    from ikem.gather import show_results
+    from ikem.report.gather import show_results
 
     show_results(folder)
 

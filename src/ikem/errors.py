@@ -1,20 +1,20 @@
-"""The one exception that a user is meant to read."""
+"""The exceptions that a user is meant to read."""
 
 
 class InputError(Exception):
     """Something the user gave cannot be used.
 
     Attributes:
-        what: what is wrong, in one clause.
-        where: the file, archive member, line or configuration key.
-        mend: what the user can do about it.
+        message: what is wrong, in one clause.
+        location: the file, archive member, line or configuration key.
+        hint: what the user can do about it.
     """
 
-    def __init__(self, what: str, *, where: str | None = None, mend: str | None = None) -> None:
-        self.what, self.where, self.mend = what, where, mend
-        message = f"{where}: {what}" if where else what
-        super().__init__(f"{message}. {mend}" if mend else message)
+    def __init__(self, message: str, *, location: str | None = None, hint: str | None = None) -> None:
+        self.message, self.location, self.hint = message, location, hint
+        text = f"{location}: {message}" if location else message
+        super().__init__(f"{text}. {hint}" if hint else text)
 
 
 class Interrupted(Exception):
-    """A signal asked the process to leave; its state has been saved (the command exits with 75, "try again")."""
+    """A signal asked the process to stop; its state has been saved (the command exits with 75, "try again")."""

@@ -49,8 +49,8 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 def _cannot_write(path: Path, error: OSError) -> InputError:
     return InputError(
         f"cannot be written ({error.strerror or error})",
-        where=str(path),
-        mend="Free space on the disk or make the folder writable, then run the same command again",
+        location=str(path),
+        hint="Free space on the disk or make the folder writable, then run the same command again",
     )
 
 
@@ -74,9 +74,9 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from error
+        raise InputError(f"cannot be read ({error.strerror})", location=str(path)) from error
     except ValueError as error:
-        raise InputError(f"is not JSON ({error})", where=str(path), mend="Delete it and run again") from error
+        raise InputError(f"is not JSON ({error})", location=str(path), hint="Delete it and run again") from error
 
 
 def canonical_json(value: Any) -> str:

@@ -11,7 +11,7 @@ With p the position, s = T / frames, b the bone of each joint and q(v) the joint
   and b[q(v)].
 
 A further modality is one entry of `MODALITIES`. On the CPU the six above are computed together by a kernel of their own
-(`ikem.modalities_cpu`), elsewhere and in other precisions by the functions here.
+(`ikem.kernels.modalities`), elsewhere and in other precisions by the functions here.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
-from ikem import modalities_cpu
 from ikem.errors import InputError
-from ikem.parallel import compiled
+from ikem.kernels import modalities as modalities_cpu
+from ikem.kernels.dispatch import compiled
 from ikem.skeleton import Skeleton
 
 _TINY = 1e-12
@@ -130,7 +130,7 @@ def generate_all(names: Sequence[str], position: Tensor, frames: Tensor, skeleto
     """
     for name in names:
         if name not in MODALITIES:
-            raise InputError(f"unknown modality {name!r}", mend=f"Known are {', '.join(MODALITIES)}")
+            raise InputError(f"unknown modality {name!r}", hint=f"Known are {', '.join(MODALITIES)}")
     if position.ndim != 5 or position.shape[2] != 3 or position.shape[4] != skeleton.joint_count:
         raise InputError(f"position has the shape {tuple(position.shape)}, not (N, M, 3, T, {skeleton.joint_count})")
     if frames.shape != position.shape[:1]:

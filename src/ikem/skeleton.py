@@ -67,72 +67,73 @@ def load_skeleton(name_or_path: str) -> Skeleton:
         InputError: no such skeleton, or the definition contradicts itself.
     """
     if name_or_path.endswith((".yaml", ".yml")):
-        where = name_or_path
+        location = name_or_path
         try:
             text = Path(name_or_path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"skeleton definition cannot be read ({error})", where=where) from error
+            raise InputError(f"skeleton definition cannot be read ({error})", location=location) from error
     elif name_or_path in known_skeletons():
-        where = f"skeleton {name_or_path}"
+        location = f"skeleton {name_or_path}"
         text = (resources.files("ikem") / "skeletons" / f"{name_or_path}.yaml").read_text(encoding="utf-8")
     else:
         known = ", ".join(known_skeletons())
         raise InputError(
             f"unknown skeleton {name_or_path!r}",
-            mend=f"Known are {known}; a path that ends in .yaml names one of your own",
+            hint=f"Known are {known}; a path that ends in .yaml names one of your own",
         )
-    return _parse(text, where)
+    return _parse(text, location)
 
 
 @functools.lru_cache(maxsize=16)
-def _parse(text: str, where: str) -> Skeleton:
+def _parse(text: str, location: str) -> Skeleton:
     """A plan of thousands of jobs asks for few skeletons."""
     try:
         definition = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InputError(f"is not YAML ({error})", where=where) from error
-    return _build(definition, where)
+        raise InputError(f"is not YAML ({error})", location=location) from error
+    return _build(definition, location)
 
 
 _REQUIRED = {"name", "joints", "parents", "centre", "plane", "shoulders"}
 _OPTIONAL = {"rotation_partners", "graph_parents"}
 
 
-def _build(definition: Any, where: str) -> Skeleton:
+def _build(definition: Any, location: str) -> Skeleton:
     if not isinstance(definition, dict) or not _REQUIRED <= set(definition) <= _REQUIRED | _OPTIONAL:
         raise InputError(
-            f"needs the keys {', '.join(sorted(_REQUIRED))} and allows {', '.join(sorted(_OPTIONAL))}", where=where
+            f"needs the keys {', '.join(sorted(_REQUIRED))} and allows {', '.join(sorted(_OPTIONAL))}",
+            location=location,
         )
     joints = definition["joints"]
     if not isinstance(joints, list) or len(set(map(str, joints))) != len(joints) or len(joints) < 4:
-        raise InputError("joints must be a list of at least four different names", where=where)
+        raise InputError("joints must be a list of at least four different names", location=location)
     number = {str(joint): index for index, joint in enumerate(joints)}
 
     def find(joint: Any, key: str) -> int:
         if str(joint) not in number:
-            raise InputError(f"{key} names {joint!r}, which is not in joints", where=where)
+            raise InputError(f"{key} names {joint!r}, which is not in joints", location=location)
         return number[str(joint)]
 
     def pairs(key: str) -> dict[int, int]:
         mapping = definition.get(key) or {}
         if not isinstance(mapping, dict):
-            raise InputError(f"{key} must map a joint to a joint", where=where)
+            raise InputError(f"{key} must map a joint to a joint", location=location)
         return {find(child, key): find(parent, key) for child, parent in mapping.items()}
 
     def several(key: str, count: int) -> tuple[int, ...]:
         names = definition[key]
         if not isinstance(names, list) or len(set(map(str, names))) != count:
-            raise InputError(f"{key} must list {count} different joints", where=where)
+            raise InputError(f"{key} must list {count} different joints", location=location)
         return tuple(find(joint, key) for joint in names)
 
     centre = find(definition["centre"], "centre")
     parent_of = pairs("parents")
-    _require_tree(parent_of, centre, list(number), "parents", where)
+    _require_tree(parent_of, centre, list(number), "parents", location)
     graph_parent_of = parent_of | pairs("graph_parents")
-    _require_tree(graph_parent_of, centre, list(number), "graph_parents", where)
+    _require_tree(graph_parent_of, centre, list(number), "graph_parents", location)
     plane = several("plane", 3)
     if centre in plane:
-        raise InputError("plane must not name the centre, which has no bone of its own", where=where)
+        raise InputError("plane must not name the centre, which has no bone of its own", location=location)
     partner_of = parent_of | pairs("rotation_partners")
     everyone = range(len(joints))
     return Skeleton(
@@ -147,13 +148,15 @@ def _build(definition: Any, where: str) -> Skeleton:
     )
 
 
-def _require_tree(parent_of: dict[int, int], centre: int, joints: list[str], key: str, where: str) -> None:
+def _require_tree(parent_of: dict[int, int], centre: int, joints: list[str], key: str, location: str) -> None:
     """Every joint but the centre has a parent, and following parents leads to the centre."""
     for joint, name in enumerate(joints):
         steps = 0
         while joint != centre:
             if joint not in parent_of or steps > len(joints):
-                raise InputError(f"{key} does not lead from {name!r} to the centre {joints[centre]!r}", where=where)
+                raise InputError(
+                    f"{key} does not lead from {name!r} to the centre {joints[centre]!r}", location=location
+                )
             joint, steps = parent_of[joint], steps + 1
     if centre in parent_of:
-        raise InputError(f"{key} gives the centre {joints[centre]!r} a parent; it has none", where=where)
+        raise InputError(f"{key} gives the centre {joints[centre]!r} a parent; it has none", location=location)

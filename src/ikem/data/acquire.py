@@ -19,14 +19,14 @@ from ikem.files import digest_file, digest_of, read_json, write_json
 from ikem.settings import Archive
 
 if TYPE_CHECKING:
-    from ikem.job import Job
+    from ikem.workflow.run_context import Job
 
 logger = logging.getLogger("ikem")
 
 
 def acquire(job: Job, inputs: Mapping[str, Path], data: Path) -> None:
     """Run an `acquire` job: find or get the raw file of one role, and write where it is."""
-    from ikem.kinds import MADE
+    from ikem.workflow.job_types import MADE
 
     role = job.settings["role"]
     if "made" in inputs:
@@ -57,12 +57,12 @@ def located(record: Path) -> Path:
         InputError: it is gone, or another file has taken its place.
     """
     found = read_json(record)
-    mend = f"Put it back, or delete {record} to have it looked for again"
+    hint = f"Put it back, or delete {record} to have it looked for again"
     path = Path(found["path"])
     if not path.exists():
-        raise InputError("is gone", where=str(path), mend=mend)
+        raise InputError("is gone", location=str(path), hint=hint)
     if _content(path) != found.get("sha256"):
-        raise InputError("is not what it was (its content has changed)", where=str(path), mend=mend)
+        raise InputError("is not what it was (its content has changed)", location=str(path), hint=hint)
     return path
 
 
@@ -87,14 +87,14 @@ def get_archive(archives: Mapping[str, Archive], role: str, data: Path) -> Path:
         check(local, archive)
         return local
     if local is not None or not _may_download(archive):
-        raise InputError(_absent(archives, data), where=str(path), mend=_how(archives, data))
+        raise InputError(_absent(archives, data), location=str(path), hint=_how(archives, data))
     try:
         data.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(path.with_name(f".{path.name}.lock")):
             if not path.exists():  # another process may have got it while we waited
                 _fetch(archive, path)
     except OSError as error:
-        raise InputError(f"cannot be written ({error.strerror or error})", where=str(path)) from error
+        raise InputError(f"cannot be written ({error.strerror or error})", location=str(path)) from error
     return path
 
 
@@ -107,8 +107,8 @@ def check(path: Path, archive: Archive) -> None:
         if found != expected:
             raise InputError(
                 f"its {kind} is {found}, expected {expected}: it is not complete, or another file",
-                where=str(path),
-                mend=f"Delete it and get it anew; or, if you trust this version, change the {kind} in the config",
+                location=str(path),
+                hint=f"Delete it and get it anew; or, if you trust this version, change the {kind} in the config",
             )
 
 
@@ -139,7 +139,9 @@ def _fetch(archive: Archive, path: Path) -> None:
         part.unlink(missing_ok=True)
         source = archive.url or f"Google Drive {archive.google_drive}"
         raise InputError(
-            f"gave a wrong file ({error.what}); it was deleted", where=source, mend="Check the address and the checksum"
+            f"gave a wrong file ({error.message}); it was deleted",
+            location=source,
+            hint="Check the address and the checksum",
         ) from error
     part.replace(path)
     logger.info("downloaded %s", path)
@@ -156,12 +158,12 @@ def _fetch_drive(identity: str, part: Path) -> None:
         reason = " ".join(str(error).split())[:300]
         raise InputError(
             f"Google Drive does not give the file ({reason})",
-            where=f"Google Drive {identity}",
-            mend="Its daily quota may be used up: try again later, or download it with a browser into the data folder",
+            location=f"Google Drive {identity}",
+            hint="Its daily quota may be used up: try again later, or download it with a browser into the data folder",
         ) from error
     if got is None or not part.exists():
         raise InputError(
-            "Google Drive does not give the file", where=f"Google Drive {identity}", mend="Try again later"
+            "Google Drive does not give the file", location=f"Google Drive {identity}", hint="Try again later"
         )
 
 

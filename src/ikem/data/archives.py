@@ -80,7 +80,7 @@ def open_archive(path: Path) -> Archive:
         with path.open("rb") as stream:
             head = stream.read(64)
     except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from error
+        raise InputError(f"cannot be read ({error.strerror})", location=str(path)) from error
     if head.startswith(b"7z\xbc\xaf\x27\x1c"):
         from ikem.data.sevenzip import SevenZipArchive
 
@@ -89,7 +89,7 @@ def open_archive(path: Path) -> Archive:
         return ZipArchive(path)
     web = head.lstrip().lower().startswith((b"<!doctype", b"<html"))
     kind = "is a web page, not an archive: the download did not succeed" if web else "is no zip or 7z archive"
-    raise InputError(kind, where=str(path), mend="Delete it and get it anew from its owner")
+    raise InputError(kind, location=str(path), hint="Delete it and get it anew from its owner")
 
 
 def judged(members: list[Member], packed: Sequence[int], total: int, path: Path) -> list[Member]:
@@ -106,7 +106,7 @@ def judged(members: list[Member], packed: Sequence[int], total: int, path: Path)
     """
     size = sum(member.size for member in members)
     if total and size > LARGEST_RATIO * total + (64 << 20):
-        raise InputError(_BOMB.format(size=size, ratio=size // total), where=str(path), mend="Get it from its owner")
+        raise InputError(_BOMB.format(size=size, ratio=size // total), location=str(path), hint="Get it from its owner")
     seen: set[str] = set()
     result = []
     for member, small in sorted(zip(members, packed, strict=True), key=lambda pair: (pair[0].name, pair[0].number)):
@@ -136,7 +136,7 @@ class ZipArchive:
             self._file = zipfile.ZipFile(path)
         except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
             raise InputError(
-                f"is a broken or cut-off zip ({error})", where=str(path), mend="Delete it and download it again"
+                f"is a broken or cut-off zip ({error})", location=str(path), hint="Delete it and download it again"
             ) from error
         self._infos = self._file.infolist()
 
@@ -148,7 +148,7 @@ class ZipArchive:
             if info.is_dir():
                 continue
             if info.flag_bits & 1:
-                raise InputError("is encrypted", where=str(self.path), mend="Give the archive without a password")
+                raise InputError("is encrypted", location=str(self.path), hint="Give the archive without a password")
             kind = stat.S_IFMT(info.external_attr >> 16)
             problem = "is a link or special file" if kind not in (0, stat.S_IFREG) else None
             members.append(Member(info.filename, info.file_size, number, problem))
@@ -162,7 +162,7 @@ class ZipArchive:
                 yield member, self._file.read(self._infos[member.number])
             except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
                 reason = f"cannot be unpacked ({error or type(error).__name__})"
-                yield member, ClipError(reason, where=f"{self.path.name}: {member.name}")
+                yield member, ClipError(reason, location=f"{self.path.name}: {member.name}")
 
 
 class FolderArchive:
@@ -194,7 +194,7 @@ class FolderArchive:
         return judged(members, [0] * len(members), 0, self.path)
 
     def _unreadable(self, error: OSError) -> None:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(error.filename or self.path)) from error
+        raise InputError(f"cannot be read ({error.strerror})", location=str(error.filename or self.path)) from error
 
     def read(self, members: Sequence[Member]) -> Iterator[tuple[Member, bytes | ClipError]]:
         """See Archive."""
@@ -203,15 +203,15 @@ class FolderArchive:
                 with (self.path / member.name).open("rb") as stream:
                     yield member, stream.read(LARGEST_MEMBER)
             except OSError as error:
-                where = f"{self.path.name}: {member.name}"
-                yield member, ClipError(f"cannot be read ({error.strerror})", where=where)
+                location = f"{self.path.name}: {member.name}"
+                yield member, ClipError(f"cannot be read ({error.strerror})", location=location)
 
 
 def read_text(path: Path) -> str:
     """A small text file as it comes: UTF-8, with or without a byte-order mark."""
     try:
         if path.stat().st_size > LARGEST_MEMBER:
-            raise InputError("is far too large", where=str(path))
+            raise InputError("is far too large", location=str(path))
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read as text ({error})", where=str(path)) from error
+        raise InputError(f"cannot be read as text ({error})", location=str(path)) from error

@@ -68,20 +68,20 @@ def open_array(path: Path, row_shape: Sequence[int] | None = None) -> Floats:
     Raises:
         InputError: the file is missing, cut off, or something else than such an array.
     """
-    mend = "Delete it and run again; it will be made anew"
+    hint = "Delete it and run again; it will be made anew"
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror or error})", where=str(path), mend=mend) from error
+        raise InputError(f"cannot be read ({error.strerror or error})", location=str(path), hint=hint) from error
     except Exception as error:  # a broken header fails in many ways, from the tokenizer's to arithmetic ones
-        raise InputError(f"is broken or cut off ({error})", where=str(path), mend=mend) from error
+        raise InputError(f"is broken or cut off ({error})", location=str(path), hint=hint) from error
     if not isinstance(array, np.ndarray) or array.dtype != np.dtype("<f4") or not array.flags.c_contiguous:
-        raise InputError("is no array of little-endian float32 in C order", where=str(path), mend=mend)
+        raise InputError("is no array of little-endian float32 in C order", location=str(path), hint=hint)
     size = path.stat().st_size
     if isinstance(array, np.memmap) and array.offset + array.nbytes != size:
-        raise InputError("is longer than its header says", where=str(path), mend=mend)
+        raise InputError("is longer than its header says", location=str(path), hint=hint)
     if row_shape is not None and array.shape[1:] != tuple(row_shape):
-        raise InputError(f"has the shape {array.shape}, expected (..., {row_shape})", where=str(path), mend=mend)
+        raise InputError(f"has the shape {array.shape}, expected (..., {row_shape})", location=str(path), hint=hint)
     return array
 
 
@@ -103,7 +103,7 @@ class RowReader:
         self._stream.seek(self._offset + first * size * 4)
         values = np.fromfile(self._stream, "<f4", (last - first) * size)
         if len(values) != (last - first) * size:
-            raise InputError("has been cut off", where=str(self.path), mend="Delete it and run again")
+            raise InputError("has been cut off", location=str(self.path), hint="Delete it and run again")
         return values.astype(np.float32, copy=False).reshape(-1, *self.shape[1:])
 
     def __enter__(self) -> Self:
@@ -148,8 +148,8 @@ def staging(folder: Path, names: Sequence[str]) -> Iterator[Path]:
     except OSError as error:
         raise InputError(
             f"cannot be written ({error.strerror or error})",
-            where=str(folder),
-            mend="Free space on the disk or make the folder writable, then run the same command again",
+            location=str(folder),
+            hint="Free space on the disk or make the folder writable, then run the same command again",
         ) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -66,26 +66,26 @@ class ClipError(InputError):
         line: line of the file, from 1; 0 where no line is to blame.
     """
 
-    def __init__(self, what: str, *, where: str, line: int = 0, mend: str | None = None) -> None:
+    def __init__(self, message: str, *, location: str, line: int = 0, hint: str | None = None) -> None:
         self.line = line
-        place = f"{where}, line {line}" if line else where
-        super().__init__(what, where=place, mend=mend or "Get the file anew from its owner, or leave it out")
+        place = f"{location}, line {line}" if line else location
+        super().__init__(message, location=place, hint=hint or "Get the file anew from its owner, or leave it out")
 
 
-def check_values(coordinates: Floats, where: str) -> None:
+def check_values(coordinates: Floats, location: str) -> None:
     """Raise ClipError if a coordinate is not a number, infinite, or absurdly large."""
     if not np.isfinite(coordinates).all():
-        raise ClipError("holds a coordinate that is not a finite number", where=where)
+        raise ClipError("holds a coordinate that is not a finite number", location=location)
     if coordinates.size and max(coordinates.max(), -coordinates.min()) > LARGEST:
-        raise ClipError(f"holds a coordinate beyond {LARGEST:g} m", where=where)
+        raise ClipError(f"holds a coordinate beyond {LARGEST:g} m", location=location)
 
 
-def check_body(coordinates: Floats, where: str) -> None:
+def check_body(coordinates: Floats, location: str) -> None:
     """Raise ClipError if the clip has no frame, or its first body never appears (its first joint is always zero)."""
     if not len(coordinates):
-        raise ClipError("has no frames", where=where)
+        raise ClipError("has no frames", location=location)
     if not coordinates[:, 0, 0].any():
-        raise ClipError("its first body never appears", where=where)
+        raise ClipError("its first body never appears", location=location)
 
 
 def body_count(coordinates: Floats) -> int:
@@ -113,7 +113,7 @@ def read_name_list(path: Path) -> frozenset[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"list of clips to leave out cannot be read ({error})", where=str(path)) from error
+        raise InputError(f"list of clips to leave out cannot be read ({error})", location=str(path)) from error
     rows = list(csv.reader(text.splitlines()))
     if rows and "sample" in rows[0]:
         column = rows[0].index("sample")
@@ -126,8 +126,8 @@ def read_name_list(path: Path) -> frozenset[str]:
     if not names:
         raise InputError(
             "names no clip",
-            where=str(path),
-            mend="Expected is a CSV with a column 'sample', or a line such as S001C001P001R001A001 for each clip",
+            location=str(path),
+            hint="Expected is a CSV with a column 'sample', or a line such as S001C001P001R001A001 for each clip",
         )
     return frozenset(names)
 

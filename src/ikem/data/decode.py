@@ -21,15 +21,15 @@ import pandas as pd
 
 from ikem.data.arrayfile import ArrayWriter, RowReader, staging
 from ikem.data.clips import BODIES, Clip, Dropped, Reject, body_count, read_name_list, write_rejected
+from ikem.data.formats.base import Plan, Request, Result, opened
+from ikem.data.formats.registry import READERS
 from ikem.data.progress import progress
-from ikem.data.readers import READERS
-from ikem.data.work import Plan, Request, Result, opened
 from ikem.errors import InputError
 from ikem.settings import Decode
 from ikem.skeleton import load_skeleton
 
 if TYPE_CHECKING:
-    from ikem.job import Job
+    from ikem.workflow.run_context import Job
 
 logger = logging.getLogger("ikem")
 
@@ -89,7 +89,7 @@ def decode(
     """
     settings = settings or Decode()
     if format_name not in READERS:
-        raise InputError(f"unknown format {format_name!r}", mend=f"Known are {', '.join(sorted(READERS))}")
+        raise InputError(f"unknown format {format_name!r}", hint=f"Known are {', '.join(sorted(READERS))}")
     joints = load_skeleton(skeleton).joint_count
     request = Request(dict(archives), joints, settings.bodies)
     left_out = _left_out(archives, missing_list)
@@ -142,7 +142,7 @@ def _left_out(archives: Mapping[str, Path], missing_list: str | None) -> frozens
         entry = resources.files("ikem") / "datasets" / f"{missing_list}.csv"
         with resources.as_file(entry) as path:
             if not path.is_file():
-                raise InputError(f"there is no list {missing_list!r} in the package", where="missing_list")
+                raise InputError(f"there is no list {missing_list!r} in the package", location="missing_list")
             names |= read_name_list(path)
     return names
 
@@ -162,8 +162,8 @@ class _Rejected:
             place = f", line {reject.line}" if reject.line else ""
             raise InputError(
                 reject.reason,
-                where=f"{reject.archive}: {reject.member}{place}",
-                mend="Get the file anew from its owner, or set decode.on_bad_clip: reject",
+                location=f"{reject.archive}: {reject.member}{place}",
+                hint="Get the file anew from its owner, or set decode.on_bad_clip: reject",
             )
         if len(self.found) > max(self._settings.max_rejected * self._total, 1000):
             self.check(self._total - len(self.found))
@@ -172,7 +172,7 @@ class _Rejected:
         """Raise InputError if too large a share is rejected, or nothing is left."""
         share = len(self.found) / max(1, clips + len(self.found))
         if not clips and not self.found:
-            raise InputError("there is no clip to read", mend="Check the archives and the list of clips to leave out")
+            raise InputError("there is no clip to read", hint="Check the archives and the list of clips to leave out")
         if share <= self._settings.max_rejected and clips:
             return
         reasons = collections.Counter(reject.reason for reject in self.found).most_common(3)
@@ -184,7 +184,7 @@ class _Rejected:
             f"{len(self.found)} of {clips + len(self.found)} clips cannot be used, more than decode.max_rejected "
             f"({self._settings.max_rejected:g}) allows: {'; '.join(f'{n} x {reason}' for reason, n in reasons)}. "
             f"For example {examples}",
-            mend="Get the archive anew from its owner, or raise decode.max_rejected",
+            hint="Get the archive anew from its owner, or raise decode.max_rejected",
         )
 
 
@@ -251,7 +251,7 @@ def _results(format_name: str, request: Request, plan: Plan, processes: int) -> 
     except BrokenProcessPool as error:
         raise InputError(
             "a process that read archives was killed, probably for want of memory",
-            mend="Set compute.processes to 1, or give the job more memory",
+            hint="Set compute.processes to 1, or give the job more memory",
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -53,14 +53,14 @@ def download(url: str, part: Path) -> None:
             ):
                 raise InputError(
                     f"cannot be downloaded ({_short(error)}); {now} bytes are kept",
-                    where=url,
-                    mend="Check the connection and the address, and run again: the download goes on from there",
+                    location=url,
+                    hint="Check the connection and the address, and run again: the download goes on from there",
                 ) from error
             pause = PAUSE if now > before else pause * 2
             logger.warning("download broke off after %d bytes (%s); trying again", now, _short(error))
             time.sleep(min(pause, 60))
         except OSError as error:
-            raise InputError(f"cannot be written ({error.strerror or error})", where=str(part.parent)) from error
+            raise InputError(f"cannot be written ({error.strerror or error})", location=str(part.parent)) from error
         else:
             note(part).unlink(missing_ok=True)
             return
@@ -94,11 +94,11 @@ def _attempt(url: str, part: Path) -> None:
         if response.status_code not in (200, 206):
             raise InputError(
                 f"the server says {response.status_code} {response.reason}",
-                where=url,
-                mend="Check the address, or download the file by hand",
+                location=url,
+                hint="Check the address, or download the file by hand",
             )
         if response.headers.get("Content-Type", "").startswith("text/html"):
-            raise InputError("gives a web page, not the file", where=url, mend="Download the file by hand")
+            raise InputError("gives a web page, not the file", location=url, hint="Download the file by hand")
         resumed = response.status_code == 206
         if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             part.unlink(missing_ok=True)

@@ -76,8 +76,8 @@ def prepare_clips(
     if (lengths == 0).any():
         raise InputError(
             "the first joint of body 1 is zero in every frame, so the clip has no length",
-            where=f"clip {int(np.argmin(lengths))}",
-            mend="Leave the clip out",
+            location=f"clip {int(np.argmin(lengths))}",
+            hint="Leave the clip out",
         )
     bodies, joints = coordinates.shape[1:3]
     prepared = np.empty((len(starts), 3, target_frames, joints, bodies), dtype=np.float32)
@@ -95,13 +95,13 @@ def _check(coordinates: Float32, starts: Int64, frames: Int64, skeleton: Skeleto
     if starts.shape != frames.shape or starts.ndim != 1:
         raise InputError(f"{starts.shape} starts and {frames.shape} frame counts do not describe the same clips")
     if target_frames < 1:
-        raise InputError(f"cannot resize to {target_frames} frames", mend="Ask for one at least")
+        raise InputError(f"cannot resize to {target_frames} frames", hint="Ask for one at least")
     outside = (starts < 0) | (frames < 0) | (starts + frames > len(coordinates))
     if outside.any():
         clip = int(np.argmax(outside))
         raise InputError(
             f"frames {starts[clip]} to {starts[clip] + frames[clip]} are not within the {len(coordinates)} there are",
-            where=f"clip {clip}",
+            location=f"clip {clip}",
         )
     finite = np.isfinite(coordinates.reshape(len(coordinates), -1)).all(axis=1)
     if not finite.all():
@@ -111,8 +111,8 @@ def _check(coordinates: Float32, starts: Int64, frames: Int64, skeleton: Skeleto
             if len(inside):
                 raise InputError(
                     f"a coordinate of frame {inside[0] - start + 1} is NaN or infinite",
-                    where=f"clip {clip}",
-                    mend="Leave the clip out",
+                    location=f"clip {clip}",
+                    hint="Leave the clip out",
                 )
 
 

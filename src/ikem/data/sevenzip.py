@@ -57,15 +57,15 @@ class SevenZipArchive:
         except _FAULTS as error:
             raise self._broken(error) from error
         if archive.needs_password():
-            raise InputError("is encrypted", where=str(self.path), mend="Give the archive without a password")
+            raise InputError("is encrypted", location=str(self.path), hint="Give the archive without a password")
         return archive
 
     def _broken(self, error: BaseException) -> InputError:
         if isinstance(error, py7zr.PasswordRequired):
-            return InputError("is encrypted", where=str(self.path), mend="Give the archive without a password")
+            return InputError("is encrypted", location=str(self.path), hint="Give the archive without a password")
         detail = error if str(error) else type(error).__name__
         return InputError(
-            f"is a broken or cut-off 7z archive ({detail})", where=str(self.path), mend="Delete it and get it again"
+            f"is a broken or cut-off 7z archive ({detail})", location=str(self.path), hint="Delete it and get it again"
         )
 
     def members(self) -> list[Member]:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from ikem.data.expected import describe_difference
+from ikem.data.ntu_inventory import describe_difference
 from ikem.data.store import load_samples
 from ikem.errors import InputError
 from ikem.files import read_json, write_json, write_text
 from ikem.settings import Protocol
 
 if TYPE_CHECKING:
-    from ikem.job import Job
+    from ikem.workflow.run_context import Job
 
 Sampling = Literal["per-class", "uniform"]
 
@@ -56,7 +56,7 @@ def make_split(samples: pd.DataFrame, protocol: Protocol, partial: bool = False)
     """
     if protocol.column not in samples.columns:
         raise InputError(
-            f"the clips have no column {protocol.column!r} to split by", mend=f"There are {', '.join(samples.columns)}"
+            f"the clips have no column {protocol.column!r} to split by", hint=f"There are {', '.join(samples.columns)}"
         )
     values = samples[protocol.column].astype(str)
     trains = values.isin([str(value) for value in protocol.train])
@@ -79,8 +79,8 @@ def make_split(samples: pd.DataFrame, protocol: Protocol, partial: bool = False)
                 _difference(part, counts[part], published[part]) for part in counts if counts[part] != published[part]
             )
             + describe_difference(samples),
-            where=f"split by {protocol.column}",
-            mend="Complete the archives, or set partial: true in the dataset to go on with these clips",
+            location=f"split by {protocol.column}",
+            hint="Complete the archives, or set partial: true in the dataset to go on with these clips",
         )
     return {
         "train": np.flatnonzero(trains).tolist(),
@@ -104,7 +104,7 @@ def read_split(path: Path) -> dict[str, Any]:
     """
     split = read_json(path)
     if not isinstance(split, dict) or not all(_is_indices(split.get(part)) for part in ("train", "test")):
-        raise InputError("is no split", where=str(path), mend="Delete it and run again")
+        raise InputError("is no split", location=str(path), hint="Delete it and run again")
     return {"complete": True, "published": None, **split}
 
 
@@ -150,7 +150,7 @@ def read_draw(path: Path) -> list[str]:
     try:
         names = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read ({error})", where=str(path), mend="Delete it and run again") from error
+        raise InputError(f"cannot be read ({error})", location=str(path), hint="Delete it and run again") from error
     if not names:
-        raise InputError("names no clip", where=str(path), mend="Delete it and run again")
+        raise InputError("names no clip", location=str(path), hint="Delete it and run again")
     return names

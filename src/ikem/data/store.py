@@ -19,7 +19,7 @@ from ikem.settings import Prepare
 from ikem.skeleton import Skeleton, load_skeleton
 
 if TYPE_CHECKING:
-    from ikem.job import Job
+    from ikem.workflow.run_context import Job
 
 __all__ = ["generate_modalities", "load_samples", "open_array", "prepare"]
 
@@ -59,8 +59,8 @@ def prepare(decoded: Path, output: Path, skeleton: Skeleton, settings: Prepare) 
     if "start" not in samples or int(frames.sum()) != len(coordinates) or (starts != samples["start"]).any():
         raise InputError(
             "does not belong to the coordinates.npy beside it",
-            where=str(decoded / "samples.csv"),
-            mend="Delete the folder and run again",
+            location=str(decoded / "samples.csv"),
+            hint="Delete the folder and run again",
         )
     bodies = min(BODIES, max(1, int(samples["bodies"].max())))
     shape = (3, settings.frames, skeleton.joint_count, bodies)
@@ -91,9 +91,9 @@ def generate_modalities(prepared: Path, modality: str, output: Path, skeleton: S
     position = RowReader(prepared / "position.npy")
     samples = load_samples(prepared / "samples.csv")
     if len(position.shape) != 5 or position.shape[1] != 3 or position.shape[3] != skeleton.joint_count:
-        raise InputError(f"has the shape {position.shape}", where=str(prepared / "position.npy"), mend="Delete it")
+        raise InputError(f"has the shape {position.shape}", location=str(prepared / "position.npy"), hint="Delete it")
     if len(samples) != len(position):
-        raise InputError("does not belong to position.npy", where=str(prepared / "samples.csv"), mend="Delete both")
+        raise InputError("does not belong to position.npy", location=str(prepared / "samples.csv"), hint="Delete both")
     frames = torch.from_numpy(samples["frames"].to_numpy(np.int64, copy=True))
     with position, atomic(output) as temporary, ArrayWriter(temporary, position.shape[1:]) as writer:
         for first in range(0, len(position), _CHUNK_CLIPS):
@@ -110,26 +110,26 @@ def load_samples(path: Path) -> pd.DataFrame:
     Raises:
         InputError: the file is missing, no such table, or names a clip twice.
     """
-    mend = "Delete it and run again"
+    hint = "Delete it and run again"
     try:
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
             samples = pd.read_csv(
                 path, dtype={"name": str}, index_col=False, na_filter=False, encoding="utf-8", low_memory=False
             )
     except (OSError, ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        raise InputError(f"samples table cannot be read ({error})", where=os.fspath(path), mend=mend) from error
+        raise InputError(f"samples table cannot be read ({error})", location=os.fspath(path), hint=hint) from error
     absent = [name for name in _NEEDED if name not in samples.columns]
     if absent:
-        raise InputError(f"samples table has no column {', '.join(absent)}", where=str(path), mend=mend)
+        raise InputError(f"samples table has no column {', '.join(absent)}", location=str(path), hint=hint)
     for name in _WHOLE:
         if name not in samples.columns:
             continue
         if samples[name].dtype != np.int64:
-            raise InputError(f"column {name} must hold whole numbers only", where=str(path), mend=mend)
+            raise InputError(f"column {name} must hold whole numbers only", location=str(path), hint=hint)
     low = [name for name in ("label", "bodies") if len(samples) and samples[name].min() < 0]
     if low or (len(samples) and samples["frames"].min() < 1):
-        raise InputError(f"column {(*low, 'frames')[0]} has a value that is too small", where=str(path), mend=mend)
+        raise InputError(f"column {(*low, 'frames')[0]} has a value that is too small", location=str(path), hint=hint)
     twice = samples["name"][samples["name"].duplicated()]
     if len(twice):
-        raise InputError(f"names the clip {twice.iloc[0]!r} twice", where=str(path), mend=mend)
+        raise InputError(f"names the clip {twice.iloc[0]!r} twice", location=str(path), hint=hint)
     return samples

@@ -12,7 +12,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from ikem.errors import InputError
-from ikem.report.naming import Naming, streams_title
+from ikem.report.labels import Naming, streams_title
 from ikem.report.results import Confusion, clean, read_confusion
 from ikem.report.style import GREY, INK, Drawn, save
 
@@ -50,7 +50,7 @@ def draw_confusions(files: Sequence[ConfusionFile], folder: Path, naming: Naming
         matrices = [read_confusion(path, streams) for path in sorted(paths)]
         for path, matrix in zip(sorted(paths), matrices, strict=True):
             if matrix.shape != matrices[0].shape:
-                raise InputError("has another number of classes than the other seeds", where=str(path))
+                raise InputError("has another number of classes than the other seeds", location=str(path))
         names = naming.classes.get(dataset, ())
         which = f" ({streams_title(streams)})" if streams else ""
         title = f"{naming.method(method)}{which}, {naming.evaluation(evaluation)}, {naming.split(dataset, protocol)}"

@@ -68,11 +68,11 @@ def read_metrics(path: Path) -> pd.DataFrame:
     try:
         frame = pd.read_csv(path)
     except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from error
+        raise InputError(f"cannot be read ({error.strerror})", location=str(path)) from error
     except ValueError as error:
-        raise InputError(f"is not a CSV file ({error})", where=str(path)) from error
+        raise InputError(f"is not a CSV file ({error})", location=str(path)) from error
     if "epoch" not in frame.columns:
-        raise InputError("has no column 'epoch'", where=str(path))
+        raise InputError("has no column 'epoch'", location=str(path))
     frame = frame.drop_duplicates("epoch", keep="last").set_index("epoch").sort_index()
     kept = [name for name in frame.columns if name not in _NOT_DRAWN and pd.api.types.is_numeric_dtype(frame[name])]
     return frame[kept].dropna(axis="columns", how="all")

@@ -15,8 +15,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ikem.report.confusion import ConfusionFile, draw_confusions
 from ikem.report.curves import Curve, draw_curves
+from ikem.report.labels import Naming
 from ikem.report.layout import Split, Table
-from ikem.report.naming import Naming
 from ikem.report.results import MODALITIES, streams_order
 from ikem.report.style import GREY, INK, Drawn, drawing, method_style, save, stream_style, write_index
 from ikem.report.summary import Cell, Summary, widest

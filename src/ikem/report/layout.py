@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ikem.report.naming import Naming, streams_title
-from ikem.report.published import Published, published_lines, published_value
+from ikem.report.labels import Naming, streams_title
+from ikem.report.literature import Published, published_lines, published_value
 from ikem.report.results import Missing, Row, clean, streams_order
 from ikem.report.summary import Cell, Summary, summarise, widest
 
@@ -196,8 +196,8 @@ class _Builder:
         return Entry(str(summary.top1), best=cell in best, dagger=not summary.complete, notes=notes)
 
     def _footnote(self, cell: Cell, reason: str) -> int:
-        where = f"{self.naming.method(cell.method)}, {self.naming.split(cell.dataset, cell.protocol)}"
-        text = f"{where}, {clean(reason)}"
+        location = f"{self.naming.method(cell.method)}, {self.naming.split(cell.dataset, cell.protocol)}"
+        text = f"{location}, {clean(reason)}"
         if text not in self.footnotes:
             self.footnotes.append(text)
         return self.footnotes.index(text) + 1

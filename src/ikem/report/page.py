@@ -19,8 +19,8 @@ import yaml
 from ikem import __version__
 from ikem.errors import InputError
 from ikem.files import write_text
+from ikem.report.labels import Naming
 from ikem.report.layout import evaluations_of, lay_out
-from ikem.report.naming import Naming
 from ikem.report.records import facts_of, job_lines, kind_lines, read_records
 from ikem.report.results import read_results
 from ikem.report.style import Drawn, read_index
@@ -99,8 +99,10 @@ def _groups(drawn: Sequence[Drawn], folder: Path, home: Path) -> list[dict[str, 
         inline = sum(path.stat().st_size for path in paths.values()) <= _INLINE_BYTES
         sources = {file: _source(path, home, inline) for file, path in paths.items()}
     except OSError as error:
-        mend = "Draw the figures anew"
-        raise InputError(f"figure cannot be read ({error.strerror})", where=str(error.filename), mend=mend) from error
+        hint = "Draw the figures anew"
+        raise InputError(
+            f"figure cannot be read ({error.strerror})", location=str(error.filename), hint=hint
+        ) from error
     groups = []
     for kind, title, folded in _GROUPS:
         figures = [

@@ -130,15 +130,15 @@ def read_rows(path: str | Path) -> list[Row]:
         InputError: the file is missing, is not JSON, or a row is not what `Row` says.
     """
     content = read_json(path)
-    mend = "Delete it and run the evaluation again"
+    hint = "Delete it and run the evaluation again"
     if not isinstance(content, dict) or set(content) != {"rows"} or not isinstance(content["rows"], list):
-        raise InputError('does not hold {"rows": [...]} alone', where=str(path), mend=mend)
+        raise InputError('does not hold {"rows": [...]} alone', location=str(path), hint=hint)
     rows: list[Row] = []
     for number, item in enumerate(content["rows"]):
         try:
             rows.append(Row.model_validate(item))
         except ValidationError as error:
-            raise InputError(f"row {number}: {_first(error)}", where=str(path), mend=mend) from error
+            raise InputError(f"row {number}: {_first(error)}", location=str(path), hint=hint) from error
     _require_different(rows, str(path))
     return rows
 
@@ -171,14 +171,14 @@ def read_results(path: str | Path) -> tuple[list[Row], list[Missing]]:
     Raises:
         InputError: the file cannot be read, or a line is not one that `write_results` writes.
     """
-    mend = "Make it anew from the evaluations; it needs no training"
+    hint = "Make it anew from the evaluations; it needs no training"
     rows: list[Row] = []
     missing: list[Missing] = []
     try:
         with open(path, encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream, strict=True)
             if tuple(reader.fieldnames or ()) != COLUMNS:
-                raise InputError(f"columns must be {', '.join(COLUMNS)}", where=str(path), mend=mend)
+                raise InputError(f"columns must be {', '.join(COLUMNS)}", location=str(path), hint=hint)
             for line in reader:
                 try:
                     if line["note"]:
@@ -188,11 +188,11 @@ def read_results(path: str | Path) -> tuple[list[Row], list[Missing]]:
                         rows.append(Row.model_validate(_values(line)))
                 except (ValueError, TypeError, KeyError) as error:
                     fault = _first(error) if isinstance(error, ValidationError) else str(error)
-                    raise InputError(f"line {reader.line_num}: {fault}", where=str(path), mend=mend) from error
+                    raise InputError(f"line {reader.line_num}: {fault}", location=str(path), hint=hint) from error
     except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(path), mend=mend) from error
+        raise InputError(f"cannot be read ({error.strerror})", location=str(path), hint=hint) from error
     except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"is not a CSV file ({error})", where=str(path), mend=mend) from error
+        raise InputError(f"is not a CSV file ({error})", location=str(path), hint=hint) from error
     _require_different(rows, str(path))
     return rows, missing
 
@@ -211,15 +211,15 @@ def read_confusion(path: str | Path, streams: str | None = None) -> Confusion:
         with np.load(path, allow_pickle=False) as archive:
             matrices = {name: np.asarray(archive[name]) for name in archive.files}
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise InputError(f"is not an .npz file of arrays ({error})", where=str(path)) from error
+        raise InputError(f"is not an .npz file of arrays ({error})", location=str(path)) from error
     wanted = streams or max((name.split(".")[0] for name in matrices), key=lambda name: name.count("+"), default="")
     chosen = [matrix for name, matrix in sorted(matrices.items()) if name.split(".")[0] == wanted]
     if not chosen:
-        raise InputError(f"holds no matrix of {wanted or 'any stream'!r}", where=str(path))
+        raise InputError(f"holds no matrix of {wanted or 'any stream'!r}", location=str(path))
     for matrix in chosen:
         square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] and matrix.shape == chosen[0].shape
         if not square or not np.issubdtype(matrix.dtype, np.integer) or (matrix < 0).any():
-            raise InputError(f"matrix of {wanted!r} is not (K, K) counts", where=str(path))
+            raise InputError(f"matrix of {wanted!r} is not (K, K) counts", location=str(path))
     total: Confusion = np.sum(chosen, axis=0, dtype=np.int64)
     return total
 
@@ -267,12 +267,12 @@ def _first(error: ValidationError) -> str:
     return f"{key}: {message} (here {fault['input']!r})" if key else message
 
 
-def _require_different(rows: Iterable[Row], where: str) -> None:
+def _require_different(rows: Iterable[Row], location: str) -> None:
     seen: set[tuple[Any, ...]] = set()
     for row in rows:
         key = _row_order(row)
         if key in seen:
             draw = "" if row.draw is None else f", draw {row.draw}"
             cell = f"{row.dataset} {row.protocol} {row.method} {row.streams} {row.evaluation}, seed {row.seed}{draw}"
-            raise InputError(f"given twice: {cell}", where=where)
+            raise InputError(f"given twice: {cell}", location=location)
         seen.add(key)

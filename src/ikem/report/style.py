@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ikem.errors import InputError
 from ikem.files import atomic, read_json, write_json
-from ikem.report.naming import streams_title
+from ikem.report.labels import streams_title
 from ikem.report.results import MODALITIES
 
 INK = "#222222"
@@ -116,5 +116,5 @@ def read_index(folder: Path) -> list[Drawn]:
         return [Drawn(**item) for item in read_json(path)]
     except TypeError as error:
         raise InputError(
-            f"is not a list of figures ({error})", where=str(path), mend="Draw the figures anew"
+            f"is not a list of figures ({error})", location=str(path), hint="Draw the figures anew"
         ) from error

@@ -17,8 +17,8 @@ from typing import TextIO
 from tabulate import tabulate
 
 from ikem.files import write_text
+from ikem.report.labels import Naming
 from ikem.report.layout import DAGGER, Entry, Section, Table, evaluations_of, lay_out, ordered_lines
-from ikem.report.naming import Naming
 from ikem.report.results import read_results
 from ikem.report.summary import Cell, Figure
 

@@ -1,7 +1,7 @@
 """The schema of a config: every key, its default, its meaning, its allowed values. Defaults stand here alone."""
 
-from ikem.settings.base import ModalityName, Name, Settings
-from ikem.settings.config import Block, Compute, Config, Resources
+from ikem.schema import ModalityName, Name, Settings
+from ikem.settings.benchmark import Block, Compute, Config, Resources
 from ikem.settings.data import Archive, Counts, Dataset, Decode, Prepare, Protocol
 from ikem.settings.evaluations import Evaluation, Finetune, Knn, Linear, Semi
 from ikem.settings.methods import IKEM, CrosSCLR, Method, Random, SkeletonCLR, Student, Supervised

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ikem.settings.base import Name, Settings
+from ikem.schema import Name, Settings
 from ikem.synthetic.settings import SyntheticSettings
 
 
@@ -78,7 +78,7 @@ class Dataset(Settings):
     title: str
     """Name as tables show it."""
     format: Name
-    """Reader of the raw files: an entry of `ikem.data.readers.READERS`."""
+    """Reader of the raw files: an entry of `ikem.data.formats.registry.READERS`."""
     skeleton: str
     """Skeleton: a name known to the package, or the path of a YAML file."""
     archives: dict[Name, Archive] = Field(default_factory=dict)

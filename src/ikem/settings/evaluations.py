@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ikem.settings.base import Settings
+from ikem.schema import Settings
 from ikem.settings.training import LabelSchedule, LinearSchedule
 
 

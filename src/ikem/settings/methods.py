@@ -1,4 +1,4 @@
-"""Methods: a class for each kind; a new kind is a class here and an entry in `ikem.kinds` and `ikem.jobs`."""
+"""Methods: a class for each kind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ikem.settings.base import ModalityName, Name, Settings
+from ikem.schema import ModalityName, Name, Settings
 from ikem.settings.training import DistillationSchedule, LabelSchedule, Relation
 
 

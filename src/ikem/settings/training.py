@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from ikem.settings.base import Settings
+from ikem.schema import Settings
 
 
 class Schedule(Settings):

@@ -13,10 +13,10 @@ from rich.progress import track
 from ikem.data.clips import NONE_MISSING
 from ikem.files import atomic, write_text
 from ikem.synthetic.kinematics import JOINT_COUNT, JOINTS, SKELETON
-from ikem.synthetic.noise import MICRO, Recording, draw_camera, sense
+from ikem.synthetic.number_writer import format_clip
+from ikem.synthetic.scene import CAMERA, SENSOR, Clip, list_clips, random_for, stage_clip
+from ikem.synthetic.sensor import MICRO, Recording, draw_camera, sense
 from ikem.synthetic.settings import SyntheticSettings
-from ikem.synthetic.stage import CAMERA, SENSOR, Clip, list_clips, random_for, stage_clip
-from ikem.synthetic.text import format_clip
 
 FOLDER = "nturgb+d_skeletons/"  # inside the zip, as the real archives have it
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # of every member, so that equal settings give equal bytes

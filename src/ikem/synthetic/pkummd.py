@@ -16,10 +16,10 @@ from ikem.errors import InputError
 from ikem.files import atomic, write_text
 from ikem.synthetic.kinematics import Array
 from ikem.synthetic.motion import Pose, ease
-from ikem.synthetic.noise import draw_camera, sense
+from ikem.synthetic.number_writer import format_table
+from ikem.synthetic.scene import CAMERA, SENSOR, VIDEO, draw_style, in_world, perform, random_for
+from ikem.synthetic.sensor import draw_camera, sense
 from ikem.synthetic.settings import SyntheticSettings
-from ikem.synthetic.stage import CAMERA, SENSOR, VIDEO, draw_style, in_world, perform, random_for
-from ikem.synthetic.text import format_table
 
 SKELETON_FOLDER = "PKU_Skeleton_Renew"
 LABEL_FOLDER = "Train_Label_PKU_final"
@@ -42,7 +42,7 @@ def write_pkummd(
     """
     performers = settings.performers[: settings.videos]
     if len(performers) < 2:
-        raise InputError("a split by subject needs two performers", where="performers")
+        raise InputError("a split by subject needs two performers", location="performers")
     numbers = range(FIRST_VIDEO, FIRST_VIDEO + settings.videos)
     with (
         atomic(skeletons) as skeletons_part,

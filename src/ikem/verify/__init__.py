@@ -32,11 +32,11 @@ def verify(folder: Path, report: Report = print, only: Collection[str] | None = 
     Raises:
         InputError: the folder is none.
     """
-    from ikem.verify.parts import PARTS
+    from ikem.verify.checks import PARTS
 
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError("is no folder", where=str(folder), mend="Name a folder of reference vectors")
+        raise InputError("is no folder", location=str(folder), hint="Name a folder of reference vectors")
     report(f"{'file':<18}{'array':<62}{'error':>10}{'allowed':>10}  verdict")
     passed = inputs = failed = 0
     for file in PARTS:
@@ -63,7 +63,7 @@ def _number(value: float | None) -> str:
 
 def _others(folder: Path) -> Iterator[str]:
     """Files that no part knows."""
-    from ikem.verify.parts import PARTS, skeleton_files
+    from ikem.verify.checks import PARTS, skeleton_files
 
     known = {folder / file for file in (*PARTS, *_IGNORED)} | set(skeleton_files(folder).values())
     for path in sorted(folder.rglob("*")):
@@ -73,9 +73,9 @@ def _others(folder: Path) -> Iterator[str]:
 
 def _file(path: Path) -> Iterator[tuple[str, float | None, float | None, str]]:
     """A row for each array of a file: name, error, limit, verdict."""
-    from ikem.verify.judge import compare
-    from ikem.verify.parts import PARTS
-    from ikem.verify.source import Source
+    from ikem.verify.checks import PARTS
+    from ikem.verify.npz_source import Source
+    from ikem.verify.tolerances import compare
 
     if not path.exists():
         yield "", None, None, "FAIL: the file is missing"
@@ -83,13 +83,13 @@ def _file(path: Path) -> Iterator[tuple[str, float | None, float | None, str]]:
     try:
         source = Source(path)
     except InputError as error:
-        yield "", None, None, f"FAIL: {error.what}"
+        yield "", None, None, f"FAIL: {error.message}"
         return
     with source:
         try:
             outputs = PARTS[path.name](source)
         except InputError as error:
-            yield error.where or "", None, None, f"FAIL: {error.what}; nothing could be computed"
+            yield error.location or "", None, None, f"FAIL: {error.message}; nothing could be computed"
             return
         except Exception as error:  # whatever a damaged input makes of the computation
             reason = " ".join(f"{type(error).__name__} {error}".split())[:200]
@@ -101,7 +101,7 @@ def _file(path: Path) -> Iterator[tuple[str, float | None, float | None, str]]:
             try:
                 result = compare(np.asarray(computed), source.expected(name), limit)
             except InputError as error:
-                yield name, None, None, f"FAIL: {error.what}"
+                yield name, None, None, f"FAIL: {error.message}"
                 continue
             note = f": {result.note}" if result.note else ""
             yield name, result.error, result.limit, "ok" if result.passed else f"FAIL{note}"

@@ -10,10 +10,10 @@ import torch
 from ikem.errors import InputError
 from ikem.modalities import MODALITIES, generate_all
 from ikem.skeleton import load_skeleton
-from ikem.train.momentum import Branch, MomentumContrast
-from ikem.verify import judge, names
-from ikem.verify.judge import Array, Limit
-from ikem.verify.source import Source
+from ikem.training.moco import Branch, MomentumContrast
+from ikem.verify import state_dict_names, tolerances
+from ikem.verify.npz_source import Source
+from ikem.verify.tolerances import Array, Limit
 
 # The keys of these modalities go on following in stage 2.
 _FOLLOW = ("motion", "acceleration", "angular_velocity")
@@ -40,32 +40,36 @@ def trajectory(source: Source) -> dict[str, tuple[Array, Limit]]:
     state = {}
     for ours, value in model.state_dict().items():
         if ours == "queue.pointer":
-            pointer = source.tensor(f"init.{names.queue_pointer(modalities[0])}")
+            pointer = source.tensor(f"init.{state_dict_names.queue_pointer(modalities[0])}")
             if pointer.numel() != 1 or not 0 <= int(pointer) < size:
                 raise InputError(
-                    f"is no column of a queue of {size}", where=f"init.{names.queue_pointer(modalities[0])}"
+                    f"is no column of a queue of {size}",
+                    location=f"init.{state_dict_names.queue_pointer(modalities[0])}",
                 )
             state[ours] = pointer.reshape(())
             for modality in modalities[1:]:
-                outputs[f"init.{names.queue_pointer(modality)}"] = (pointer.numpy(), judge.equal)
+                outputs[f"init.{state_dict_names.queue_pointer(modality)}"] = (pointer.numpy(), tolerances.equal)
         elif ours.endswith(_SILENT):
-            outputs[f"init.{names.of_contrast(ours)}"] = (value.clone().numpy(), judge.equal)
+            outputs[f"init.{state_dict_names.of_contrast(ours)}"] = (value.clone().numpy(), tolerances.equal)
             state[ours] = value
         else:
-            state[ours] = source.tensor(f"init.{names.of_contrast(ours)}")
+            state[ours] = source.tensor(f"init.{state_dict_names.of_contrast(ours)}")
     for role, branches in (("query", model.query), ("key", model.key)):
         for modality, branch in branches.items():
             assert isinstance(branch, Branch)
-            outputs[f"init.{names.graph(role, modality)}"] = (branch.encoder.graph.numpy(), judge.general)
+            outputs[f"init.{state_dict_names.graph(role, modality)}"] = (
+                branch.encoder.graph.numpy(),
+                tolerances.general,
+            )
     model.load_state_dict(state)
-    outputs["loss"] = (_steps(source, model), judge.step_losses)
+    outputs["loss"] = (_steps(source, model), tolerances.step_losses)
 
     final = model.state_dict()
-    outputs["final_queue"] = (model.queue.stacked.numpy(), judge.final_queue)
+    outputs["final_queue"] = (model.queue.stacked.numpy(), tolerances.final_queue)
     for ours, value in final.items():
         if not ours.startswith("query."):
             continue
-        theirs = f"final.{names.of_contrast(ours)}"
+        theirs = f"final.{state_dict_names.of_contrast(ours)}"
         if ".input_norm." in ours or ".head." in ours or theirs in source.names:
             outputs[theirs] = (value.detach().numpy(), _limit(ours))
     return outputs
@@ -73,12 +77,12 @@ def trajectory(source: Source) -> dict[str, tuple[Array, Limit]]:
 
 def _limit(name: str) -> Limit:
     if name.endswith("num_batches_tracked"):
-        return judge.equal
+        return tolerances.equal
     if ".running_" in name:
-        return judge.running
+        return tolerances.running
     if ".head." in name:
-        return judge.final_head
-    return judge.gross_weight if name.endswith("weight") else judge.gross_bias
+        return tolerances.final_head
+    return tolerances.gross_weight if name.endswith("weight") else tolerances.gross_bias
 
 
 def _steps(source: Source, model: MomentumContrast) -> Array:

@@ -1,0 +1,1 @@
+"""Raw formats: a file for each."""

@@ -1,0 +1,133 @@
+"""NTU RGB+D 60 and 120: zips of `.skeleton` text files.
+
+A file holds a count of frames; per frame a count of bodies; per body a line of 10 fields (the body's id first), a count
+of joints (25), and a line of 12 fields for each joint, x y z first. The other nine fields of a joint are counted, not
+read. White space may be of any kind and lines may be blank; everything else must be as said, to the last line.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ikem.data.clips import BODIES, MOST_FRAMES, NTU_NAME, ClipError, Floats
+from ikem.data.number_parser import (
+    BODY_FIELDS,
+    BODY_LINE,
+    COUNT,
+    ENDS,
+    JOINT_COUNT,
+    JOINT_FIELDS,
+    JOINT_LINE,
+    JOINTS,
+    MANY,
+    NUMBER,
+    OK,
+    scan_skeleton,
+)
+from ikem.data.text_parsing import bad_number, encoding_problem, fill_later, without_mark
+
+BodyRule = Literal["first-two", "most-active"]
+
+
+def parse_name(stem: str) -> dict[str, int] | None:
+    """Setup, camera, subject, replication and action of a name such as S001C001P001R001A001, or None."""
+    match = NTU_NAME.fullmatch(stem)
+    if match is None:
+        return None
+    setup, camera, subject, replication, action = map(int, match.groups())
+    return {"subject": subject, "camera": camera, "setup": setup, "replication": replication, "action": action}
+
+
+def read_skeleton(data: bytes, location: str, bodies: BodyRule = "first-two") -> Floats:
+    """Coordinates of a `.skeleton` file.
+
+    Args:
+        data: content of the file.
+        location: archive and member, for messages.
+        bodies: "first-two" keeps the first two bodies of each frame, in file order. "most-active" follows bodies by
+            their id and keeps the two that move most in all the clip (see `most_active`), each at a place of its own.
+
+    Returns:
+        (T, M=2, V=25, 3) float32, metres; absent bodies are zero. Every value equals `numpy.float32(float(text))`.
+
+    Raises:
+        ClipError: the file is not as the format says; the message has the line, from 1, and the reason.
+    """
+    problem = encoding_problem(data)
+    if problem:
+        raise ClipError(problem, location=location, line=1, hint="Save it as plain text, or get it anew from its owner")
+    data = without_mark(data)
+    keep = BODIES if bodies == "first-two" else MOST_FRAMES * BODIES
+    report = np.zeros((1, 5), np.int64)
+    values, index, later = scan_skeleton(np.frombuffer(data, np.uint8), keep, report)
+    status, line, place, got, frames = report[0].tolist()
+    if status != OK:
+        raise ClipError(_reason(status, data, place, got), location=location, line=line)
+    if frames == 0:
+        raise ClipError("has no frames", location=location, line=line)
+    fill_later(data, values.reshape(-1), later, location)
+    if bodies == "most-active":
+        return most_active(values, index, frames, location)
+    coordinates = np.zeros((frames, BODIES, JOINTS, 3), np.float32)
+    coordinates[index[:, 0], index[:, 1]] = values
+    return coordinates
+
+
+def most_active(values: Floats, index: NDArray[np.int64], frames: int, location: str) -> Floats:
+    """Keep the two bodies that move most, each in a place of its own, the more active one first.
+
+    How much a body moves is the sum of its squared distances, over its frames and joints, from each joint's mean
+    position: its total variance times the number of its frames, so that a body seen for a moment counts little. Ties
+    go to the body seen first.
+
+    Args:
+        values: (B, V, 3) float32, all bodies of all frames.
+        index: (B, 4) int64: frame, place in the frame, body id, line.
+        frames: T.
+        location: for messages.
+
+    Returns:
+        (T, M=2, V, 3) float32.
+    """
+    number_of = {identity: rank for rank, identity in enumerate(dict.fromkeys(index[:, 2].tolist()))}
+    who = np.array([number_of[identity] for identity in index[:, 2].tolist()], np.int64)
+    pairs = index[:, 0] * (len(number_of) + 1) + who
+    order = np.argsort(pairs, kind="stable")
+    twice = order[1:][np.diff(pairs[order]) == 0]
+    if len(twice):
+        line = int(index[twice.min(), 3])
+        raise ClipError("a frame has two bodies of one id", location=location, line=line)
+    times = np.bincount(who, minlength=len(number_of)).astype(np.float64)
+    flat = values.reshape(len(values), JOINTS * 3).astype(np.float64)
+    mean = np.zeros((len(number_of), flat.shape[1]))
+    np.add.at(mean, who, flat)
+    mean /= np.maximum(times, 1)[:, None]
+    movement = np.bincount(who, ((flat - mean[who]) ** 2).sum(axis=1), minlength=len(number_of))
+    coordinates = np.zeros((frames, BODIES, JOINTS, 3), np.float32)
+    for place, body in enumerate(np.argsort(-movement, kind="stable")[:BODIES]):
+        rows = who == body
+        coordinates[index[rows, 0], place] = values[rows]
+    return coordinates
+
+
+def _reason(status: int, data: bytes, place: int, got: int) -> str:
+    token = repr(data[place : place + 40].split(b"\n", 1)[0].decode("ascii", "backslashreplace").strip())
+    if status == ENDS:
+        return f"the file ends in frame {got + 1}; it is cut off" if data.strip() else "the file is empty"
+    if status == COUNT:
+        wanted = ("a count of frames", "a count of bodies", "a body's id", "a count of joints")[got]
+        return f"{token} is not {wanted}"
+    if status == NUMBER:
+        return bad_number(data, place)
+    if status == BODY_LINE:
+        return f"a body's line has {got} fields, expected {BODY_FIELDS}"
+    if status == JOINT_LINE:
+        return f"a joint's line has {got} fields, expected {JOINT_FIELDS}"
+    if status == JOINT_COUNT:
+        return f"a body has {got} joints, expected {JOINTS}"
+    if status == MANY:
+        return f"{got} frames are declared, more than {MOST_FRAMES} is no clip"
+    return f"goes on after its last frame ({got} frames are declared)"

@@ -1,0 +1,128 @@
+"""Gathering: from the files of all evaluations to the long table, the tables, the figures and the report.
+
+Each file's run.json is compared with what the plan asks for; results made under other settings are refused by name.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from pathlib import Path
+
+from ikem.errors import InputError
+from ikem.report.confusion import ConfusionFile
+from ikem.report.curves import Curve
+from ikem.report.figures import write_figures
+from ikem.report.labels import naming_of
+from ikem.report.page import write_page
+from ikem.report.records import read_records
+from ikem.report.results import Missing, Row, read_rows, write_results
+from ikem.report.tables import print_main_table, write_tables
+from ikem.workflow.job_types import KINDS
+from ikem.workflow.plan import Plan
+from ikem.workflow.plan_file import read_plan
+from ikem.workflow.staleness import failure_of, fault_of
+
+logger = logging.getLogger("ikem")
+
+
+def gather_results(plan_path: Path, folder: Path, partial: bool = False, digest: str | None = None) -> None:
+    """Write results.csv, tables, figures and the report.
+
+    Args:
+        plan_path: plan.json.
+        folder: where they go.
+        partial: leave the cells of missing results empty, with the reason.
+        digest: the digest that the plan must have; None: any.
+
+    Raises:
+        InputError: a result is missing (unless `partial`), or was made under other settings, or has changed since.
+    """
+    plan = read_plan(plan_path)
+    if digest is not None and plan.digest != digest:
+        what = "is the plan of another config, which another run has written meanwhile"
+        raise InputError(what, location=str(plan_path), hint="Run snakemake again")
+    asked = plan.evaluation_jobs()
+    faults = {job.output: fault for job in asked if (fault := fault_of(job))}
+    # What was only built on may be gone, but not be another's: curves and the report show it, too.
+    others = [job for job in plan.all_jobs() if job.output not in faults and job.output.exists()]
+    stale = {path: fault for path, fault in faults.items() if path.exists()}
+    stale |= {job.output: fault for job in others if (fault := fault_of(job, thorough=False))}
+    refused = stale or ({} if partial else faults)
+    if refused:
+        listed = "\n".join(f"  {path}: {fault}" for path, fault in refused.items())
+        raise InputError(
+            f"{len(refused)} results are not what the config asks for:\n{listed}\n",
+            hint="Delete them and run snakemake again, or go back to the config they were made with",
+        )
+    missing, rows = [], []
+    wanted: dict[Path, set[str]] = {}
+    for evaluation, keys, parts in plan.cells():
+        for job in parts:
+            if job.output in faults:
+                names = (keys["dataset"], keys["protocol"], keys["method"], evaluation, int(keys["seed"]))
+                missing.append(Missing(*names, reason=failure_of(job)))
+            wanted.setdefault(job.output, set()).add(evaluation)
+    for path, evaluations in wanted.items():
+        if path not in faults:
+            rows += [row for row in read_rows(path) if row.evaluation in evaluations]
+    _write(plan, folder, rows, sorted(set(missing)))
+
+
+def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing]) -> None:
+    config = plan.config
+    naming = naming_of(config)
+    results = folder / "results.csv"
+    write_results(rows, missing, results)
+    write_tables(results, folder, naming)
+    confusions, curves, records = _traces(plan)
+    _tell_of_versions(records)
+    figures = folder.parent / "figures"
+    write_figures(results, figures, naming, confusions, curves)
+    resolved = config.model_dump(mode="json")
+    write_page(results, folder.parent / "report.html", naming, figures=figures, runs=records, config=resolved)
+
+
+def _tell_of_versions(records: list[Path]) -> None:
+    """Results of several versions of the code are told of, not refused: few changes of the code change a number."""
+    # Data, which no seed shapes, is made by other code.
+    seeded = {kind for kind, described in KINDS.items() if "{seed}" in described.output}
+    made = Counter(record.code[:12] for record in read_records(records)[0] if record.kind in seeded)
+    if len(made) > 1:
+        listed = ", ".join(f"{count} by {version or 'an unknown one'}" for version, count in made.most_common())
+        logger.warning("the results were made by %d versions of the code that shapes numbers: %s", len(made), listed)
+
+
+def _traces(plan: Plan) -> tuple[list[ConfusionFile], list[Curve], list[Path]]:
+    """Confusion matrices, training curves and run.json files of all finished jobs."""
+    confusions = [
+        ConfusionFile(path, keys["dataset"], keys["protocol"], keys["method"], evaluation)
+        for evaluation, keys, jobs in plan.cells("linear")
+        for path in [job.output.with_name(f"{job.output.stem}.{evaluation}.confusion.npz") for job in jobs]
+        if path.exists()
+    ]
+    curves, records = [], []
+    for job in plan.all_jobs():
+        keys = dict(job.name.keys)
+        metrics = job.output.with_name("metrics.csv")
+        if job.record.exists():
+            records.append(job.record)
+        if job.output.name == "state.safetensors" and metrics.exists():
+            place = f"{keys['dataset']} {keys['protocol']}"
+            name = keys.get("method", keys.get("recipe", ""))
+            stem = f"{keys['dataset']}/{keys['protocol']}/{job.name.kind}-{name}"
+            curves.append(Curve(metrics, f"{place}: {job.name.kind} {name}", keys.get("modality", name), stem))
+    return confusions, curves, records
+
+
+def show_results(folder: Path) -> None:
+    """Print the main table and where everything lies."""
+    root = folder.parent
+    plan = read_plan(root / "plan.json")
+    places = {
+        "tables": folder,
+        "figures": root / "figures",
+        "report": root / "report.html",
+        "long table": folder / "results.csv",
+    }
+    print_main_table(folder / "results.csv", naming_of(plan.config), places)

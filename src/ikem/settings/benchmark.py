@@ -1,0 +1,115 @@
+"""The whole config: the entries, what is to be run, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from ikem.schema import Folder, Name, Settings
+from ikem.settings.data import Dataset
+from ikem.settings.evaluations import Evaluation
+from ikem.settings.methods import Method, Student
+from ikem.settings.training import Recipe
+
+Seed = Annotated[int, Field(ge=0, strict=False)]
+"""From a command line (`--config seeds=[0,1]`) numbers come as text."""
+
+
+class Block(Settings):
+    """A part of the benchmark: every combination of what it lists."""
+
+    dataset: Name
+    """Dataset entry."""
+    protocols: tuple[Name, ...] = Field(min_length=1, strict=False)
+    """Protocols of the dataset."""
+    methods: tuple[Name, ...] = Field(min_length=1, strict=False)
+    """Method entries."""
+    evaluations: tuple[Name, ...] = Field(min_length=1, strict=False)
+    """Evaluation entries."""
+    seeds: tuple[Seed, ...] | None = Field(None, min_length=1, strict=False)
+    """Seeds; by default those of the config."""
+
+
+class Resources(Settings):
+    """What a job asks of a scheduler."""
+
+    gpu: int = Field(0, ge=0)
+    """Devices."""
+    mem_mb: int = Field(2000, ge=100)
+    """Memory, MiB."""
+    runtime: int = Field(60, ge=1)
+    """Wall time, minutes."""
+
+
+class Compute(Settings):
+    """Where and how jobs compute."""
+
+    threads: int = Field(1, ge=1)
+    """Numeric threads of a job. They shape the last bits of a result, so they are part of what a result is."""
+    processes: int = Field(2, ge=1)
+    """Processes that read archives."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Device of training and embedding; auto: a GPU where there is one."""
+    checkpoint_minutes: float = Field(5.0, ge=0)
+    """Minutes between checkpoints; one is also written when a signal asks the job to leave."""
+    data: Resources = Resources(mem_mb=2000, runtime=120)
+    pretrain: Resources = Resources(gpu=1, mem_mb=16000, runtime=1440)
+    evaluate: Resources = Resources(gpu=1, mem_mb=8000, runtime=240)
+    report: Resources = Resources(mem_mb=2000, runtime=20)
+
+
+class Config(Settings):
+    """A whole benchmark."""
+
+    data: Folder = "data"
+    """Folder of the raw files."""
+    results: Folder = "results"
+    """Folder of all that is generated."""
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1, strict=False)
+    """Seeds of the runs."""
+    datasets: dict[Name, Dataset] = Field(default_factory=dict)
+    recipes: dict[Name, Recipe] = Field(default_factory=dict)
+    methods: dict[Name, Method] = Field(default_factory=dict)
+    evaluations: dict[Name, Evaluation] = Field(default_factory=dict)
+    benchmark: tuple[Block, ...] = Field(min_length=1, strict=False)
+    """What is to be run."""
+    compute: Compute = Compute()
+
+    @model_validator(mode="after")
+    def _references(self) -> Config:
+        for name, method in self.methods.items():
+            _require(f"methods.{name}.recipe", method.recipe, self.recipes)
+            queue = method.contrast if isinstance(method, Student) else self.recipes[method.recipe].contrast
+            if getattr(method, "top_k", 1) > queue.queue_size:
+                raise ValueError(
+                    f"methods.{name}.top_k: more than the queue holds; allowed are 1 to {queue.queue_size}"
+                )
+            if isinstance(method, Student):
+                teachers = [
+                    key for key, other in self.methods.items() if other.kind in ("skeletonclr", "crossclr", "ikem")
+                ]
+                _require(f"methods.{name}.teacher", method.teacher, teachers)
+        for number, block in enumerate(self.benchmark):
+            key = f"benchmark.{number}"
+            _require(f"{key}.dataset", block.dataset, self.datasets)
+            for part, known in (
+                ("protocols", self.datasets[block.dataset].protocols),
+                ("methods", self.methods),
+                ("evaluations", self.evaluations),
+            ):
+                for value in getattr(block, part):
+                    _require(f"{key}.{part}", value, known)
+        for name, dataset in self.datasets.items():
+            for protocol, split in dataset.protocols.items():
+                both = set(split.train) & set(split.test or ())
+                if both:
+                    key = f"datasets.{name}.protocols.{protocol}.test"
+                    raise ValueError(f"{key}: {sorted(both, key=str)} trains already; allowed are values not in train")
+        return self
+
+
+def _require(key: str, value: str, known: Mapping[str, Any] | list[str] | tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{key}: {value!r} is not known; allowed are {', '.join(sorted(known))}")

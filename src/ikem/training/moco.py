@@ -1,0 +1,184 @@
+"""Momentum contrast of one or more modalities, each alone (stage 1) or exchanging knowledge (stage 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ikem.encoders.graph import Distances
+from ikem.encoders.heads import exchange_head, projection_head
+from ikem.encoders.initialization import Initialisation, initialise
+from ikem.encoders.stgcn import STGCN
+from ikem.losses.cross_modal import implicit_losses, mined_losses
+from ikem.losses.infonce import info_nce
+from ikem.losses.queue import Queues
+from ikem.skeleton import Skeleton
+from ikem.training.parallel_apply import call_at_once
+from ikem.training.seeding import seed_for
+
+
+class EncoderSettings(Protocol):
+    """What describes an encoder and its head."""
+
+    @property
+    def hidden_channels(self) -> int: ...
+    @property
+    def hidden_dim(self) -> int: ...
+    @property
+    def feature_dim(self) -> int: ...
+    @property
+    def dropout(self) -> float: ...
+    @property
+    def graph_distances(self) -> Distances: ...
+
+
+class Branch(nn.Module):
+    """An encoder and the head on it."""
+
+    def __init__(self, skeleton: Skeleton, settings: EncoderSettings, head: nn.Module) -> None:
+        super().__init__()
+        self.encoder = STGCN(
+            skeleton,
+            settings.hidden_channels,
+            settings.hidden_dim,
+            settings.dropout,
+            graph_distances=settings.graph_distances,
+        )
+        self.head = head
+
+    def forward(self, x: Tensor, dropout_seed: int) -> tuple[Tensor, Tensor]:
+        """(N, M, C, T, V) to the embedding (N, hidden_dim) and the normalised feature (N, D), float32 at least."""
+        embedding = self.encoder(x, dropout_seed)
+        return embedding, unit(self.head(embedding))
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows divided by their length, in float32 at least."""
+    return F.normalize(x.float() if x.dtype in (torch.float16, torch.bfloat16) else x, dim=-1)
+
+
+class MomentumContrast(nn.Module):
+    """Query encoders, the key encoders that follow them, the exchange heads, and a queue of keys for each modality.
+
+    A state holds, for each modality m, `query.m.*`, `key.m.*`, `queue.m` (D, K), and the common `queue.pointer`; with
+    several modalities also `exchange_head.m.*`. What is drawn for a modality depends on the seed and the modality only
+    (an exchange head also on how many there are), so states of single modalities load by name into one of several.
+
+    Args:
+        modalities: names, in order.
+        skeleton: gives the graph.
+        settings: the encoder and its head.
+        queue_size: K.
+        key_momentum: share of a key parameter that stays when it follows.
+        temperature: of all losses, 0.025 or more.
+        top_k: positives that a modality mines for another.
+        seed: fixes parameters and queues.
+        initialisation: see `ikem.encoders.initialization`.
+    """
+
+    def __init__(
+        self,
+        modalities: Sequence[str],
+        skeleton: Skeleton,
+        settings: EncoderSettings,
+        queue_size: int,
+        key_momentum: float,
+        temperature: float,
+        top_k: int,
+        seed: int,
+        initialisation: Initialisation = "published",
+    ) -> None:
+        super().__init__()
+        self.modalities = tuple(modalities)
+        self.key_momentum, self.temperature, self.top_k = key_momentum, temperature, top_k
+        self.query, self.key, self.exchange_head = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
+        dims = settings.hidden_dim, settings.feature_dim
+        with torch.random.fork_rng(devices=[]):  # the layers draw before `initialise` does
+            for name in self.modalities:
+                for branches in (self.query, self.key):
+                    branches[name] = Branch(skeleton, settings, projection_head(*dims))
+                if len(self.modalities) > 1:
+                    self.exchange_head[name] = exchange_head(*dims, len(self.modalities))
+        for name in self.modalities:
+            initialise(self.query[name], seed_for(seed, "encoder", name), initialisation)
+            self.key[name].load_state_dict(self.query[name].state_dict())
+            if name in self.exchange_head:
+                initialise(
+                    self.exchange_head[name], seed_for(seed, "exchange", name, len(self.modalities)), initialisation
+                )
+        self.key.requires_grad_(False)
+        seeds = [seed_for(seed, "queue", name) for name in self.modalities]
+        self.queue = Queues(self.modalities, settings.feature_dim, queue_size, seeds)
+
+    def optimiser(self, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
+        """SGD on queries and exchange heads; a parameter without a gradient is neither moved nor decayed."""
+        trained = [*self.query.parameters(), *self.exchange_head.parameters()]
+        return torch.optim.SGD(trained, lr=lr, momentum=momentum, weight_decay=weight_decay)
+
+    def losses(
+        self,
+        query_view: Mapping[str, Tensor],
+        key_view: Mapping[str, Tensor],
+        stage: Literal["contrast", "exchange"],
+        follow: Collection[str] | None = None,
+        explicit: bool = True,
+        implicit: bool = True,
+        dropout_seed: int = 0,
+    ) -> dict[str, Tensor]:
+        """The forward half of a step: the keys follow; keys; queries; losses; the queues take the keys.
+
+        (They take them when the next step begins or the state is saved: the backward pass still needs what they held.)
+
+        Args:
+            query_view: each modality (B, M, C, T, V) of the first view.
+            key_view: the same of the second view.
+            stage: "contrast": each modality by itself, all keys follow; "exchange": the losses below.
+            follow: modalities whose key encoder follows in the exchange; None: all.
+            explicit: whether positives are mined by the other modalities.
+            implicit: whether features are contrasted with the concatenated keys of all modalities.
+            dropout_seed: fixes all dropout masks of the step.
+
+        Returns:
+            the loss of each modality; their sum is to be minimised.
+        """
+        self.queue.settle()
+        names = self.modalities
+        exchange = stage == "exchange"
+        if exchange and (len(names) < 2 or not (explicit or implicit)):
+            raise ValueError("an exchange needs two modalities or more, and an explicit or an implicit loss")
+        seeds = {(name, role): seed_for(dropout_seed, name, role) for name in names for role in ("query", "key")}
+        with torch.no_grad():  # first: the queries' activations, once there, stay until the backward pass
+            self._follow(names if follow is None or not exchange else follow)
+            views = [(key_view[name], seeds[name, "key"]) for name in names]
+            keys = torch.stack([key for _, key in call_at_once([self.key[name] for name in names], views)])
+        views = [(query_view[name], seeds[name, "query"]) for name in names]
+        embedded, each_query = zip(*call_at_once([self.query[name] for name in names], views), strict=True)
+        queries = torch.stack(each_query)
+        if exchange:
+            losses = queries.new_zeros(len(names))
+            if explicit:
+                pairs = mined_losses(queries, keys, self.queue.stacked, self.temperature, self.top_k)
+                losses = losses + pairs.sum(dim=1) / (len(names) - 1)
+            if implicit:
+                heads = [self.exchange_head[name] for name in names]
+                exchanged = torch.stack([unit(head(part)) for head, part in zip(heads, embedded, strict=True)])
+                losses = losses + implicit_losses(exchanged, keys, self.queue.stacked, self.temperature)
+        else:
+            each = zip(queries, keys, self.queue.stacked, strict=True)
+            losses = torch.stack([info_nce(*parts, self.temperature) for parts in each])
+        self.queue.put(keys)
+        return dict(zip(names, losses.unbind(), strict=True))
+
+    @torch.no_grad()
+    def _follow(self, names: Collection[str]) -> None:
+        """Move key parameters towards the queries'; BatchNorm buffers are the keys' own."""
+        for name in self.modalities:
+            if name in names:
+                keys: list[Tensor] = list(self.key[name].parameters())
+                queries: list[Tensor] = list(self.query[name].parameters())
+                torch._foreach_mul_(keys, self.key_momentum)
+                torch._foreach_add_(keys, queries, alpha=1.0 - self.key_momentum)

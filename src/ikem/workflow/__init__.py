@@ -1,0 +1,1 @@
+"""From a config to jobs, and their running: plan, provenance, staleness, signals, logs."""

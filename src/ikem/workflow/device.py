@@ -1,0 +1,152 @@
+"""Which device a job computes on, and that no two jobs of a machine share one.
+
+A job holds a file lock for its device until its process ends, however it ends. Devices named in CUDA_VISIBLE_DEVICES
+are the only ones considered; a device that a scheduler gave to the job alone is taken as it is.
+
+IKEM_PRETEND_DEVICES=n stands for n devices where there are none: they are handed out like real ones, and the job
+computes on the CPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+import torch
+
+from ikem.errors import InputError
+from ikem.workflow.run_context import Job
+
+logger = logging.getLogger("ikem")
+
+_SCHEDULERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID", "KUBERNETES_SERVICE_HOST")
+
+
+@contextlib.contextmanager
+def one_device(wanted: str, job: Job) -> Iterator[torch.device]:
+    """Yield the device to compute on; a GPU is this process's own while the block runs. The job is told its name.
+
+    Args:
+        wanted: "cpu", "cuda", or "auto" (a GPU where there is one).
+        job: gets the name of the device in words.
+
+    Raises:
+        InputError: "cuda" is wanted and there is none.
+    """
+    names = [] if wanted == "cpu" else usable_devices()
+    if not names:
+        if wanted == "cuda":
+            raise InputError("no GPU can be used here", location="compute.device: cuda", hint="Set it to auto or cpu")
+        if wanted == "auto":
+            logger.info("no GPU can be used here: computing on the CPU")
+        job.device = "cpu"
+        yield torch.device("cpu")
+        return
+    scheduler = _scheduler()
+    if scheduler and len(names) == 1:
+        logger.info("device %s, as the scheduler gave it", names[0])
+        with _use(0, names[0], job) as device:
+            yield device
+        return
+    with _lease(names, os.environ[scheduler] if scheduler else "") as place:
+        logger.info("device %s of %s", names[place], ", ".join(names))
+        with _use(place, names[place], job) as device:
+            yield device
+
+
+def usable_devices() -> list[str]:
+    """Names of the GPUs that this process may use, in CUDA's order."""
+    pretended = os.environ.get("IKEM_PRETEND_DEVICES")
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if _scheduler() == "SLURM_JOB_ID" and named is None and not os.environ.get("SLURM_GPUS_ON_NODE"):
+        return []  # SLURM tells of the devices that it gives; where it gave none, those of the machine are others'
+    count = int(pretended) if pretended else torch.cuda.device_count()
+    if named is None:
+        return [str(number) for number in range(count)]
+    names = [name.strip() for name in named.split(",")]
+    bad = [place for place, name in enumerate(names) if name in ("", "-1", "NoDevFiles")]  # CUDA stops at the first one
+    return names[: bad[0] if bad else count]
+
+
+def _scheduler() -> str | None:
+    """The variable by which a scheduler's job is known, if this is one."""
+    return next((name for name in _SCHEDULERS if os.environ.get(name)), None)
+
+
+@contextlib.contextmanager
+def _use(place: int, name: str, job: Job) -> Iterator[torch.device]:
+    if os.environ.get("IKEM_PRETEND_DEVICES"):
+        job.device = f"cpu (pretended device {name})"
+        yield torch.device("cpu")
+        return
+    device = torch.device("cuda", place)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS promises nothing from run to run
+    torch.backends.cudnn.benchmark = False
+    previous = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with torch.cuda.device(device):
+            job.device = torch.cuda.get_device_name(device)
+            yield device
+    finally:
+        torch.use_deterministic_algorithms(previous[0], warn_only=previous[1])
+
+
+@contextlib.contextmanager
+def _lease(names: list[str], allocation: str) -> Iterator[int]:
+    """Yield the place in `names` of a device whose lock is held; wait for one if all are taken.
+
+    Args:
+        allocation: of the scheduler; the numbers of devices may count within it.
+    """
+    folder = _lock_folder()
+    told = False
+    while True:
+        for place, name in enumerate(names):
+            lock = filelock.FileLock(folder / f"{_lock_name(place, name, allocation)}.lock")
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout:
+                continue
+            try:
+                yield place
+            finally:
+                lock.release()
+            return
+        if not told:
+            logger.info("all of the devices %s are taken: waiting for one", ", ".join(names))
+            told = True
+        time.sleep(0.5)
+
+
+def _lock_name(place: int, name: str, allocation: str) -> str:
+    """What all processes of the machine call the device: one may know it by number, another by its long name."""
+    if os.environ.get("IKEM_PRETEND_DEVICES"):
+        name = f"{allocation}.{name}" if allocation else name
+    else:
+        name = str(getattr(torch.cuda.get_device_properties(place), "uuid", name))
+    return "".join(sign if sign.isalnum() or sign in "-." else "_" for sign in name)
+
+
+def _lock_folder() -> Path:
+    """The user's folder of locks on this machine.
+
+    Raises:
+        InputError: it is someone else's, or cannot be made.
+    """
+    named = os.environ.get("IKEM_LOCK_FOLDER")
+    folder = Path(named) if named else Path(tempfile.gettempdir()) / f"ikem-devices-{os.getuid()}"
+    hint = "Set IKEM_LOCK_FOLDER to a folder of your own, the same for all runs of the machine"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be written ({error.strerror or error})", location=str(folder), hint=hint) from error
+    if folder.stat().st_uid != os.getuid():
+        raise InputError("is another user's folder", location=str(folder), hint=hint)
+    return folder

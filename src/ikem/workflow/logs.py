@@ -1,0 +1,119 @@
+"""The log of a job: how it is written, and what it tells of the last run when it is read back."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ikem.errors import InputError, Interrupted
+from ikem.workflow.crashes import signal_in
+
+logger = logging.getLogger("ikem")
+
+START = "start: "
+DONE = "done in "
+_ERROR = "error: "
+_LEFT = "left: "
+_EPOCH = re.compile(r"(epoch \d+/\d+)(?:.* (\d+):(\d\d):(\d\d) left)?")
+
+End = Literal["done", "error", "left", "signal", "none"]
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that may be lost, when the disk is full, say: standard error has the same lines."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say nothing: what fails here fails again, and is told, where the result is written."""
+
+    def close(self) -> None:
+        """Close; what could not be written stays unwritten."""
+        with contextlib.suppress(OSError):
+            super().close()
+
+
+@contextlib.contextmanager
+def logging_to(log: Path | None) -> Iterator[None]:
+    """Log to standard error, and to a file if one is given; what ends the block with an error is logged.
+
+    Raises:
+        InputError: the file cannot be written to.
+    """
+    formatter = logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if log is not None:
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            handlers.append(_LogFile(log, mode="a", encoding="utf-8"))
+        except OSError as error:
+            raise InputError(
+                f"cannot be written ({error.strerror or error})",
+                location=str(log),
+                hint="Free space on the disk or make the folder writable, then run the same command again",
+            ) from error
+    for handler in handlers:
+        handler.setFormatter(formatter)
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    except Interrupted as error:
+        logger.warning("%s%s", _LEFT, error)
+        raise
+    except InputError as error:
+        logger.error("%s%s", _ERROR, error)
+        raise
+    except Exception as error:
+        logger.exception("%s%s: %s", _ERROR, type(error).__name__, error)
+        raise
+    finally:
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """What a log tells of the last run.
+
+    Attributes:
+        end: "done"; with an "error"; "left", as a signal asked; by a "signal" that left its stack; "none": the log just
+            stops, because the run was killed or has not ended.
+        error: the message, or the name of the signal.
+        epoch: such as "epoch 3/10"; empty if none was told.
+        seconds_left: as told with the epoch.
+    """
+
+    end: End
+    error: str = ""
+    epoch: str = ""
+    seconds_left: int | None = None
+
+
+def last_run(log: Path) -> LastRun | None:
+    """Read a log back; None if there is none."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    end: End = "none"
+    error, epoch, seconds = "", "", None
+    for line in text.rsplit(f" {START}", 1)[-1].splitlines():
+        message = line[len("HH:MM:SS ") :]
+        if crashed := signal_in(line):
+            end, error = "signal", crashed
+        elif message.startswith(_ERROR):
+            end, error = "error", message.removeprefix(_ERROR)
+        elif message.startswith(_LEFT):
+            end = "left"
+        elif message.startswith(DONE):
+            end = "done"
+        elif found := _EPOCH.match(message):
+            epoch = found[1]
+            seconds = None if found[2] is None else int(found[2]) * 3600 + int(found[3]) * 60 + int(found[4])
+    return LastRun(end, error, epoch, seconds)

@@ -1,0 +1,42 @@
+"""The plan on disk: plan.json of the results folder, from which the tables are gathered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ikem.errors import InputError
+from ikem.files import read_json, write_json
+from ikem.settings import Config
+from ikem.settings.loading import build_config
+from ikem.workflow.plan import Plan
+
+
+def write_plan(plan: Plan) -> Path:
+    """Write the resolved config and the digest of the plan to `plan.json`, unless it says so already."""
+    path = Path(plan.config.results) / "plan.json"
+    content = {"digest": plan.digest, "config": plan.config.model_dump(mode="json")}
+    if not path.exists() or _differs(path, content):
+        write_json(path, content)
+    return path
+
+
+def _differs(path: Path, content: object) -> bool:
+    try:
+        return bool(read_json(path) != content)
+    except InputError:
+        return True
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan that `write_plan` wrote."""
+    content = read_json(path)
+    if not isinstance(content, dict) or "config" not in content:
+        raise InputError("is not a plan", location=str(path), hint="Delete it and run again")
+    return Plan(build_config(content["config"], location=str(path)))
+
+
+def plan_of(config: Config) -> Plan:
+    """The plan of a config, written beside its results."""
+    plan = Plan(config)
+    write_plan(plan)
+    return plan
