@@ -9,7 +9,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-VECTORS = Path(__file__).parent / "vectors"
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+VECTORS = TESTS / "vectors"
+TINY = TESTS / "configs" / "tiny.yaml"
 
 
 @dataclass(frozen=True)

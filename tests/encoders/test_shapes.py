@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
+from helpers import TESTS
 from processor_support import CHECKED_MEMORY, processors, run
 
 THREADS = ["1", "2", "4"]
-PROGRAM = Path(__file__).parent / "encoder_shapes.py"
+PROGRAM = TESTS / "encoder_shapes.py"
 STRIDED = re.compile(r"s[dhw]([2-9]|\d\d)")
 
 

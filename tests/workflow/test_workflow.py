@@ -13,7 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from helpers import ROOT
+
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
 TINY = ROOT / "tests" / "configs" / "tiny.yaml"
 

@@ -1,11 +1,10 @@
 import functools
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-from helpers import in_memory, near, vectors
+from helpers import ROOT, in_memory, near, vectors
 from ikem.encoders.dropout import Dropout
 from ikem.encoders.fused import normalise, normalise_pool
 from ikem.encoders.graph import adjacency
@@ -19,7 +18,7 @@ from ikem.kernels.dispatch import plain
 from ikem.skeleton import load_skeleton
 from ikem.verify.state_dict_names import of_encoder
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(ROOT / "benchmarks"))
 from plain.stgcn import PlainSTGCN
 
 NTU, KINECT = load_skeleton("ntu25"), load_skeleton("kinect20")

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_config import changed, tiny
 
 from ikem.settings.loading import build_config, load_config
 from ikem.workflow.execute import JOBS
 from ikem.workflow.job_types import KINDS
 from ikem.workflow.plan import Job, Plan
 from ikem.workflow.plan_file import read_plan, write_plan
-from test_config import changed, tiny
 
 
 def plan(values: dict[str, Any] | None = None) -> Plan:

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
+from helpers import ROOT, TINY
 from ikem.errors import InputError
 from ikem.modalities import MODALITIES
 from ikem.settings import Config, ModalityName
 from ikem.settings.loading import build_config, load_config
 
-CONFIGS = sorted((Path(__file__).parent.parent / "config").glob("*.yaml"))
-TINY = Path(__file__).parent / "configs" / "tiny.yaml"
+CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
 
 
 def tiny() -> dict[str, Any]:

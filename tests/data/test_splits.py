@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_support import ntu_name, steady
+from helpers import ROOT
 from ikem.data.splits import draw, make_split, read_draw, read_split
 from ikem.errors import InputError
 from ikem.files import write_json
@@ -214,9 +214,7 @@ def dataset(name):
     return build_config({"benchmark": [block]}).datasets[name]
 
 
-@pytest.mark.parametrize(
-    "name", sorted(path.stem for path in (Path(__file__).parents[1] / "src/ikem/datasets").glob("*.yaml"))
-)
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "src/ikem/datasets").glob("*.yaml")))
 def test_what_is_known_of_the_datasets(name):
     known = dataset(name)
     assert (
