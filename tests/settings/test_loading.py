@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from helpers import ROOT, TINY
+from config_support import changed
+from helpers import ROOT
 from ikem.errors import InputError
 from ikem.modalities import MODALITIES
 from ikem.settings import Config, ModalityName
 from ikem.settings.loading import build_config, load_config
 
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
-
-
-def tiny() -> dict[str, Any]:
-    values: dict[str, Any] = yaml.safe_load(TINY.read_text())
-    return values
-
-
-def changed(path: str, value: Any) -> dict[str, Any]:
-    values = copy.deepcopy(tiny())
-    node: Any = values
-    *way, last = path.split(".")
-    for part in way:
-        node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
-    node[int(last) if isinstance(node, list) else last] = value
-    return values
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_config import changed, tiny
 
+from config_support import changed, tiny
 from ikem.settings.loading import build_config, load_config
 from ikem.workflow.execute import JOBS
 from ikem.workflow.job_types import KINDS

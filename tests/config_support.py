@@ -1,0 +1,25 @@
+"""The config of a tiny benchmark, and changes of it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import yaml
+
+from helpers import TINY
+
+
+def tiny() -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load(TINY.read_text())
+    return values
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    values = copy.deepcopy(tiny())
+    node: Any = values
+    *way, last = path.split(".")
+    for part in way:
+        node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
+    node[int(last) if isinstance(node, list) else last] = value
+    return values
