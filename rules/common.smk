@@ -36,7 +36,7 @@ update_config(config, typed(dict(workflow.config_settings.config)))
 
 try:
     PLAN = plan_of(
-        build_config(config, where=", ".join(map(str, workflow.configfiles)))
+        build_config(config, location=", ".join(map(str, workflow.configfiles)))
     )
 except InputError as error:
     raise WorkflowError(str(error)) from None
