@@ -22,7 +22,7 @@ from benchmarks.measure import ROOT
 from benchmarks.pair import Sizes
 from ikem.encoders.stgcn import SUBSETS, TEMPORAL_KERNEL, block_widths
 from ikem.encoders.temporal import WIDE
-from ikem.kernels.dispatch import times_transposed
+from ikem.kernels.product import times_transposed
 from ikem.process import keep_memory, use_threads
 
 JOINTS, BODIES, AXES, FLOAT = 25, 2, 3, 4

@@ -1,115 +1,143 @@
-"""The modalities: what is derived from a position before an encoder sees it.
+"""The modalities: what is derived from the position of joints before an encoder sees it.
 
-With p the position, s = T / frames, b the bone of each joint and q(v) the joint whose bone that of v turns against:
+To add a modality: a function here with `@modality`. Its name is the modality's; its position among the others is that
+in tables and stacks, and gives its color and marker in figures. Tensors are (N, M, 3, T, V). In the formulas p is the
+position, b the bone of each joint, q(v) the joint whose bone that of v turns against, and s = T / raw frames, which
+makes speeds those of the raw frames.
 
-- joint: p;
-- motion: m[t] = s (p[t+1] - p[t]), the last frame zero;
-- bone: b[v] = p[v] - p[parent(v)]; the centre holds the unit normal of the plane through the bones around it;
-- acceleration: a[t] = s (m[t+1] - m[t]), the last two frames zero;
-- rotation_axis: r[v] = b[v] x b[q(v)];
-- angular_velocity: w[t] = s (theta[t+1] - theta[t]) r / |r| [t], the last frame zero, theta the angle between b[v]
-  and b[q(v)].
-
-A further modality is one entry of `MODALITIES`. On the CPU the six above are computed together by a kernel of their own
-(`ikem.kernels.modalities`), elsewhere and in other precisions by the functions here.
+Nothing here imports torch when it is loaded: the schema of a config reads the names.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ikem.errors import InputError
-from ikem.kernels import modalities as modalities_cpu
-from ikem.kernels.dispatch import compiled
+from ikem.kernels.dispatch import replaceable
 from ikem.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 _TINY = 1e-12
 
+MODALITIES: dict[str, Callable[[SkeletonBatch], Tensor]] = {}
+"""Each modality by its name, in the published order, which is that of every table and every stack of modalities."""
 
-class Motion:
-    """A batch of positions and what several modalities share of its derivatives; each is computed once, when asked for.
+
+def modality(function: Callable[[SkeletonBatch], Tensor]) -> Callable[[SkeletonBatch], Tensor]:
+    """Register a function, by its name."""
+    MODALITIES[function.__name__] = function
+    return function
+
+
+class SkeletonBatch(dict[str, "Tensor"]):
+    """A batch of clips in motion: `motion[name]` is a modality, computed when it is first asked for, and kept.
 
     Args:
         position: (N, M, C=3, T, V), float32 or float64.
-        frames: (N,) raw lengths of the clips.
-        skeleton: its bones and rotation pairs.
+        frames: (N,) raw lengths of the clips, before they were resized to T.
+        skeleton: the skeleton of V joints.
     """
 
     def __init__(self, position: Tensor, frames: Tensor, skeleton: Skeleton) -> None:
+        super().__init__()
         self.position = position
         self.skeleton = skeleton
         count = frames.to(device=position.device, dtype=position.dtype)
         self._scale = (position.shape[-2] / count).view(-1, 1, 1, 1, 1)
 
+    def __missing__(self, name: str) -> Tensor:
+        value = self[name] = MODALITIES[name](self)
+        return value
+
     def velocity(self, value: Tensor, valid: int) -> Tensor:
         """s (value[t+1] - value[t]) of the first `valid` frames, zero after them; the shape of `value`."""
-        result = torch.zeros_like(value)
-        torch.sub(value[..., 1 : valid + 1, :], value[..., :valid, :], out=result[..., :valid, :])
-        return result.mul_(self._scale)
+        result = value.new_zeros(value.shape)
+        result[..., :valid, :] = (value[..., 1 : valid + 1, :] - value[..., :valid, :]) * self._scale
+        return result
 
-    def _joints(self, value: Tensor, joints: Sequence[int]) -> Tensor:
-        return value.index_select(-1, _numbers(tuple(joints), value.device))
-
-    @cached_property
-    def motion(self) -> Tensor:
-        """(N, M, 3, T, V) velocity of each joint."""
-        return self.velocity(self.position, self.position.shape[-2] - 1)
-
-    @cached_property
-    def acceleration(self) -> Tensor:
-        """(N, M, 3, T, V) change of the velocity."""
-        return self.velocity(self.motion, max(self.position.shape[-2] - 2, 0))
-
-    @cached_property
-    def bone(self) -> Tensor:
-        """(N, M, 3, T, V) bone that ends in each joint."""
-        bone = self.position - self._joints(self.position, self.skeleton.parents)
-        first, second, third = (bone[..., joint] for joint in self.skeleton.plane)
-        normal = torch.linalg.cross(first - third, second - third, dim=2)
-        length = torch.linalg.vector_norm(normal, dim=2, keepdim=True).clamp_min(_TINY)
-        bone[..., self.skeleton.centre] = normal / length
-        return bone
-
-    @cached_property
-    def rotation_axis(self) -> Tensor:
-        """(N, M, 3, T, V) axis about which each bone turns away from its partner."""
-        axis: Tensor = torch.linalg.cross(self.bone, self._partner_bone, dim=2)
-        return axis
-
-    @cached_property
-    def angular_velocity(self) -> Tensor:
-        """(N, M, 3, T, V) speed of the angle between a bone and its partner, along the unit axis."""
-        axis = self.rotation_axis
-        length: Tensor = torch.linalg.vector_norm(axis, dim=2, keepdim=True)
-        # The angle does not depend on the lengths of the bones, so they need not be made unit ones.
-        angle = torch.atan2(length, (self.bone * self._partner_bone).sum(dim=2, keepdim=True))
-        return self.velocity(angle, self.position.shape[-2] - 1) * (axis / length.clamp_min(_TINY))
-
-    @cached_property
-    def _partner_bone(self) -> Tensor:
-        return self._joints(self.bone, self.skeleton.rotation_partners)
+    def at(self, value: Tensor, joints: tuple[int, ...]) -> Tensor:
+        """The values of these V joints, in their order."""
+        return value.index_select(-1, _indices(joints, value.device))
 
 
-@lru_cache(maxsize=32)
-def _numbers(joints: tuple[int, ...], device: torch.device) -> Tensor:
+@functools.lru_cache(maxsize=32)
+def _indices(joints: tuple[int, ...], device: torch.device) -> Tensor:
     """On the device, kept there: a copy for each batch would wait for what the device is doing."""
-    with torch.inference_mode(False):  # what is kept must be of use in training, too
+    import torch
+
+    with torch.inference_mode(False):  # what is kept must be usable in training, too
         return torch.tensor(joints, device=device)
 
 
-# In the published order, which is that of every table and every stack of modalities.
-MODALITIES: dict[str, Callable[[Motion], Tensor]] = {
-    "joint": lambda clips: clips.position,
-    "motion": lambda clips: clips.motion,
-    "bone": lambda clips: clips.bone,
-    "acceleration": lambda clips: clips.acceleration,
-    "rotation_axis": lambda clips: clips.rotation_axis,
-    "angular_velocity": lambda clips: clips.angular_velocity,
-}
+@modality
+def joint(clips: SkeletonBatch) -> Tensor:
+    """p, the position."""
+    return clips.position
+
+
+@modality
+def motion(clips: SkeletonBatch) -> Tensor:
+    """Velocity of each joint: m[t] = s (p[t+1] - p[t]), the last frame zero.
+
+    Shi et al. 2020 (MS-AAGCN, arXiv 1912.06971); with s as in Wei et al. 2024 (arXiv 2309.12009).
+    """
+    return clips.velocity(clips["joint"], clips.position.shape[-2] - 1)
+
+
+@modality
+def bone(clips: SkeletonBatch) -> Tensor:
+    """Vector from the parent of each joint to it: b[v] = p[v] - p[parent(v)].
+
+    The center, which has no parent, has the unit normal of the plane through the bones around it. Shi et al. 2019
+    (2s-AGCN, arXiv 1805.07694); with the normal as in Wei et al. 2024 (arXiv 2309.12009).
+    """
+    skeleton = clips.skeleton
+    bones = clips.position - clips.at(clips.position, skeleton.parents)
+    first, second, third = (bones[..., index] for index in skeleton.plane)
+    bones[..., skeleton.centre] = _unit((first - third).cross(second - third, dim=2))
+    return bones
+
+
+@modality
+def acceleration(clips: SkeletonBatch) -> Tensor:
+    """Change of the velocity: a[t] = s (m[t+1] - m[t]), the last two frames zero.
+
+    Wei et al. 2024 (arXiv 2309.12009).
+    """
+    return clips.velocity(clips["motion"], max(clips.position.shape[-2] - 2, 0))
+
+
+@modality
+def rotation_axis(clips: SkeletonBatch) -> Tensor:
+    """Axis about which each bone turns away from its partner: r[v] = b[v] x b[q(v)].
+
+    Wei et al. 2024 (arXiv 2309.12009).
+    """
+    return clips["bone"].cross(clips.at(clips["bone"], clips.skeleton.rotation_partners), dim=2)
+
+
+@modality
+def angular_velocity(clips: SkeletonBatch) -> Tensor:
+    """Speed of the angle between each bone and its partner, along their axis; the last frame zero.
+
+    w[t] = s (theta[t+1] - theta[t]) r[t] / |r[t]|, theta the angle between b[v] and b[q(v)], which does not depend on
+    their lengths. Wei et al. 2024 (arXiv 2309.12009).
+    """
+    axis = clips["rotation_axis"]
+    partner = clips.at(clips["bone"], clips.skeleton.rotation_partners)
+    angle = axis.norm(dim=2, keepdim=True).atan2((clips["bone"] * partner).sum(dim=2, keepdim=True))
+    return clips.velocity(angle, clips.position.shape[-2] - 1) * _unit(axis)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Vectors along dimension 2 divided by their length; zero if they have none."""
+    length: Tensor = vectors.norm(dim=2, keepdim=True)
+    return vectors / length.clamp_min(_TINY)
 
 
 def generate_all(names: Sequence[str], position: Tensor, frames: Tensor, skeleton: Skeleton) -> dict[str, Tensor]:
@@ -135,13 +163,15 @@ def generate_all(names: Sequence[str], position: Tensor, frames: Tensor, skeleto
         raise InputError(f"position has the shape {tuple(position.shape)}, not (N, M, 3, T, {skeleton.joint_count})")
     if frames.shape != position.shape[:1]:
         raise InputError(f"{tuple(frames.shape)} frame counts for {position.shape[0]} clips")
-    if position.dtype not in (torch.float32, torch.float64):
+    if position.dtype.itemsize < 4:
         position = position.float()
-    done: dict[str, Tensor] = {}
-    if compiled(position):
-        done = modalities_cpu.generate([name for name in names if name != "joint"], position, frames, skeleton)
-    clips = Motion(position, frames, skeleton)
-    return {name: done[name] if name in done else MODALITIES[name](clips) for name in names}
+    return _modalities(names, position, frames, skeleton)
+
+
+@replaceable("modalities")
+def _modalities(names: Sequence[str], position: Tensor, frames: Tensor, skeleton: Skeleton) -> dict[str, Tensor]:
+    clips = SkeletonBatch(position, frames, skeleton)
+    return {name: clips[name] for name in names}
 
 
 def generate(name: str, position: Tensor, frames: Tensor, skeleton: Skeleton) -> Tensor:

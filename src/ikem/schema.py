@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from ikem.modalities import MODALITIES
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 """Names become folder names and words of a command line: letters, digits, '_', '.', '-'."""
@@ -12,7 +14,11 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,6
 Folder = Annotated[str, StringConstraints(pattern=r"^[^{}*?\x00-\x1f]+$")]
 """A folder; braces, '*' and '?' would be read as patterns by the workflow."""
 
-ModalityName = Literal["joint", "motion", "bone", "acceleration", "rotation_axis", "angular_velocity"]
+if TYPE_CHECKING:
+    ModalityName = str
+else:
+    ModalityName = Literal[tuple(MODALITIES)]
+    """The name of a registered modality."""
 
 
 class Settings(BaseModel):

@@ -1,26 +1,24 @@
+"""The losses against slow transcriptions and reference vectors, and their properties.
+
+Double precision is that of the reference; `tests/kernels` holds the kernels against it.
+"""
+
 import math
 
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 
 from helpers import near, units, vectors
-from ikem.losses import softmax as kernels
+from ikem.kernels.dispatch import backend
 from ikem.losses.cross_modal import implicit_losses, mined_losses
 from ikem.losses.infonce import info_nce
 from ikem.losses.relational_distillation import relational_losses
 from transcription import losses as slow
 
 COUNT, BATCH, DIM, SIZE, T = 3, 4, 5, 11, 0.07
-
-pytestmark = pytest.mark.usefixtures("threads")
-
-
-@pytest.fixture(params=[1, 1 << 20], ids=["many chunks", "one chunk"], autouse=True)
-def chunk(request, monkeypatch):
-    """The queue is cut to pieces of 2 columns, or not at all."""
-    monkeypatch.setattr(kernels, "_CPU_VALUES", request.param)
-    monkeypatch.setattr(kernels, "_LEAST_COLUMNS", 2)
 
 
 def constants(dtype=torch.float64):
@@ -94,21 +92,22 @@ def test_only_queries_get_gradients():
     assert queries.grad is not None and exchanged.grad is not None
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["reference", "kernel"])
 @pytest.mark.parametrize("temperature", [0.07, 0.5])
-def test_uniform_logits_give_the_log_of_their_number(temperature):
+def test_uniform_logits_give_the_log_of_their_number(temperature, dtype):
     """A query at right angles to all keys: each of the logits is 0."""
-    query = torch.zeros(COUNT, BATCH, 2 * DIM)
+    query = torch.zeros(COUNT, BATCH, 2 * DIM, dtype=dtype)
     query[..., 0] = 1
-    keys, queues = torch.zeros(COUNT, BATCH, 2 * DIM), torch.zeros(COUNT, 2 * DIM, SIZE)
+    keys, queues = torch.zeros(COUNT, BATCH, 2 * DIM, dtype=dtype), torch.zeros(COUNT, 2 * DIM, SIZE, dtype=dtype)
     keys[..., 1], queues[:, 2] = 1, 1
     assert info_nce(query[0], keys[0], queues[0], temperature).item() == pytest.approx(math.log(1 + SIZE), rel=1e-5)
     pairs = mined_losses(query, keys, queues, temperature)
-    expected = torch.full((COUNT, COUNT), math.log(1 + 2 * SIZE)).fill_diagonal_(0)
+    expected = torch.full((COUNT, COUNT), math.log(1 + 2 * SIZE), dtype=dtype).fill_diagonal_(0)
     assert torch.allclose(pairs, expected, rtol=1e-5)
-    exchanged = torch.zeros(COUNT, BATCH, COUNT * 2 * DIM)
+    exchanged = torch.zeros(COUNT, BATCH, COUNT * 2 * DIM, dtype=dtype)
     exchanged[..., 0] = 1
     implicit = implicit_losses(exchanged, keys, queues, temperature)
-    assert torch.allclose(implicit, torch.full((COUNT,), math.log(1 + SIZE)), rtol=1e-5)
+    assert torch.allclose(implicit, torch.full((COUNT,), math.log(1 + SIZE), dtype=dtype), rtol=1e-5)
 
 
 def test_identical_modalities_lose_alike():
@@ -124,112 +123,167 @@ def test_a_perfect_match_loses_nothing():
     assert info_nce(query, query, -query.t().contiguous(), 0.05) < 1e-6
 
 
-@pytest.mark.parametrize("value", [0.0249, 0.0, -1.0, float("nan")])
-def test_low_temperatures_are_refused(value):
-    keys, queues = constants()
-    with pytest.raises(ValueError, match="temperature"):
-        info_nce(keys[0], keys[0], queues[0], value)
-    with pytest.raises(ValueError, match="temperature"):
-        mined_losses(keys, keys, queues, value)
-    with pytest.raises(ValueError, match="temperature"):
-        implicit_losses(units(COUNT, BATCH, COUNT * DIM), keys, queues, value)
-    with pytest.raises(ValueError, match="temperature"):
-        relational_losses(
-            units(1, BATCH, COUNT * DIM), units(BATCH, COUNT * DIM), keys, queues, queues.view(-1, SIZE), value
-        )
-
-
-def test_the_lowest_temperature_is_exact():
-    keys, queues = constants()
-    queries = units(COUNT, BATCH, DIM, seed=3)
-    exact = mined_losses(queries, keys, queues, 0.025)
-    single = mined_losses(queries.float(), keys.float(), queues.float(), 0.025)
-    assert torch.allclose(single.double(), exact, rtol=1e-4)
-    far = -keys[0].float()
-    assert torch.isfinite(info_nce(keys[0].float(), far, far.t().contiguous(), 0.025))
-
-
-def test_half_precision_is_widened():
+@pytest.mark.parametrize("name", ["reference", "kernels"])
+def test_half_precision_is_widened(name):
     keys, queues = constants(torch.float32)
     queries = units(COUNT, BATCH, DIM, seed=3, dtype=torch.float32)
-    with torch.autocast("cpu", torch.bfloat16):
+    with backend(name), torch.autocast("cpu", torch.bfloat16):
         pairs = mined_losses(queries, keys, queues, T)
         alone = info_nce(queries[0], keys[0], queues[0], T)
-    assert torch.equal(pairs, mined_losses(queries, keys, queues, T))
-    assert torch.equal(alone, info_nce(queries[0], keys[0], queues[0], T))
-    assert info_nce(queries[0].bfloat16(), keys[0], queues[0], T).dtype == torch.float32
+    with backend(name):
+        assert torch.equal(pairs, mined_losses(queries, keys, queues, T))
+        assert torch.equal(alone, info_nce(queries[0], keys[0], queues[0], T))
+        assert info_nce(queries[0].bfloat16(), keys[0], queues[0], T).dtype == torch.float32
 
 
-def test_stage_1_reference_vectors():
-    held = {name: torch.from_numpy(value) for name, value in vectors("losses").items() if name != "modalities"}
+def test_losses_have_shapes_without_values():
+    """On device "meta", where nothing is computed and no value can be read."""
+    keys, queues = (tensor.to("meta") for tensor in constants())
+    queries = keys.clone().requires_grad_()
+    exchanged = torch.empty(COUNT, BATCH, COUNT * DIM, device="meta", requires_grad=True)
+    teacher_queue = queues.reshape(COUNT * DIM, SIZE)
+    pairs = mined_losses(queries, keys, queues, T)
+    implicit = implicit_losses(exchanged, keys, queues, T)
+    relational = relational_losses(exchanged, exchanged[0], keys, queues, teacher_queue, T, 2, [0, 1, 1])
+    assert pairs.shape == relational.shape == (COUNT, COUNT) and implicit.shape == (COUNT,)
+    (pairs.sum() + implicit.sum() + relational.sum() + info_nce(queries, keys[0], queues[0], T).sum()).backward()
+    assert queries.grad.shape == queries.shape and exchanged.grad.shape == exchanged.shape
+
+
+@pytest.mark.parametrize("name", ["reference", "kernels"])
+def test_stage_1_reference_vectors(name):
+    loaded = {name: torch.from_numpy(value) for name, value in vectors("losses").items() if name != "modalities"}
     for i in range(6):
-        parts = (held[f"stage1_{part}"][i] for part in ("query", "key", "queue"))
-        near(info_nce(*parts, 0.07), held["stage1_loss"][i])
+        parts = (loaded[f"stage1_{part}"][i] for part in ("query", "key", "queue"))
+        with backend(name):
+            near(info_nce(*parts, 0.07), loaded["stage1_loss"][i])
 
 
+@pytest.mark.parametrize("name", ["reference", "kernels"])
 @pytest.mark.parametrize("top_k", [1, 3])
-def test_stage_2_reference_vectors(top_k):
+def test_stage_2_reference_vectors(top_k, name):
     prefix = f"stage2_top{top_k}_"
-    held = {
-        name.removeprefix(prefix): torch.from_numpy(value)
-        for name, value in vectors("losses").items()
-        if name.startswith(prefix)
+    loaded = {
+        key.removeprefix(prefix): torch.from_numpy(value)
+        for key, value in vectors("losses").items()
+        if key.startswith(prefix)
     }
-    raw, exchanged = held["query_raw"].requires_grad_(), held["exchange_raw"].requires_grad_()
-    pairs = mined_losses(F.normalize(raw, dim=-1), held["key"], held["queue"], 0.07, top_k)
-    implicit = implicit_losses(F.normalize(exchanged, dim=-1), held["key"], held["queue"], 0.07)
+    raw, exchanged = loaded["query_raw"].requires_grad_(), loaded["exchange_raw"].requires_grad_()
+    with backend(name):
+        pairs = mined_losses(F.normalize(raw, dim=-1), loaded["key"], loaded["queue"], 0.07, top_k)
+        implicit = implicit_losses(F.normalize(exchanged, dim=-1), loaded["key"], loaded["queue"], 0.07)
     off = ~torch.eye(6, dtype=torch.bool)
-    near(pairs.detach()[off], held["pair_loss"][off])
-    near(implicit.detach(), held["exchange_loss"])
+    near(pairs.detach()[off], loaded["pair_loss"][off])
+    near(implicit.detach(), loaded["exchange_loss"])
     (pairs.sum() / 5 + implicit.sum()).backward()
-    near(raw.grad, held["grad_query_raw"])
-    near(exchanged.grad, held["grad_exchange_raw"])
+    near(raw.grad, loaded["grad_query_raw"])
+    near(exchanged.grad, loaded["grad_exchange_raw"])
 
 
-def test_distillation_reference_vectors():
-    held = vectors("student")
+@pytest.mark.parametrize("name", ["reference", "kernels"])
+def test_distillation_reference_vectors(name):
+    loaded = vectors("student")
     embeddings, queues, teacher_queue, raw = (
-        torch.from_numpy(held[name]) for name in ("teacher_embedding", "modality_queue", "teacher_queue", "student_raw")
+        torch.from_numpy(loaded[key]) for key in ("teacher_embedding", "modality_queue", "teacher_queue", "student_raw")
     )
     raw.requires_grad_()
     teacher = F.normalize(torch.cat(list(embeddings), dim=1), dim=1)
     students = F.normalize(raw, dim=-1)
-    pairs = relational_losses(students, teacher, embeddings, queues, teacher_queue, 0.07, 1, [0, 1, 2, 3, 4, 2])
-    near(pairs.detach(), held["pair_loss"])
+    with backend(name):
+        pairs = relational_losses(students, teacher, embeddings, queues, teacher_queue, 0.07, 1, [0, 1, 2, 3, 4, 2])
+        corrected = relational_losses(students, teacher, embeddings, queues, teacher_queue, 0.07)
+    near(pairs.detach(), loaded["pair_loss"])
     pairs.mean(dim=1).sum().backward()
-    near(raw.grad, held["grad_student_raw"])
-    corrected = relational_losses(students, teacher, embeddings, queues, teacher_queue, 0.07)
+    near(raw.grad, loaded["grad_student_raw"])
     assert torch.equal(corrected[:, :5], pairs[:, :5]) and not torch.allclose(corrected[:, 5], pairs[:, 5])
 
 
-@pytest.mark.parametrize(("batch", "dim", "size"), [(1, 8, 1), (5, 16, 700), (80, 24, 3000)])
-def test_float32_kernels_against_float64(batch, dim, size, monkeypatch):
-    """The compiled kernels, rows more and fewer than threads, sizes that are no multiple of anything."""
-    monkeypatch.setattr(kernels, "_LEAST_COLUMNS", 997)
-    keys, queues = units(COUNT, batch, dim, seed=1), units(COUNT, dim, size, seed=2, dim=1)
-    results = []
-    for dtype in (torch.float64, torch.float32):
-        queries = units(COUNT, batch, dim, seed=3).to(dtype).requires_grad_()
-        exchanged = units(COUNT, batch, COUNT * dim, seed=4).to(dtype).requires_grad_()
-        fixed = keys.to(dtype), queues.to(dtype)
-        teacher_queue = units(COUNT * dim, size, seed=6, dim=0).to(dtype)
-        losses = torch.cat(
-            [
-                mined_losses(queries, *fixed, T).flatten(),
-                implicit_losses(exchanged, *fixed, T),
-                relational_losses(exchanged, exchanged[0], *fixed, teacher_queue, T).flatten(),
-            ]
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["reference", "kernel"])
+class TestProperties:
+    """Of all losses, with random sizes and values."""
+
+    SIZES = given(
+        batch=st.integers(1, 5),
+        dim=st.integers(2, 6),
+        size=st.integers(1, 12),
+        top_k=st.integers(1, 12),
+        seed=st.integers(0, 999),
+    )
+
+    @staticmethod
+    def tensors(batch, dim, size, seed, dtype):
+        shapes = {
+            "queries": (COUNT, batch, dim),
+            "keys": (COUNT, batch, dim),
+            "exchanged": (COUNT, batch, COUNT * dim),
+            "teacher": (batch, COUNT * dim),
+        }
+        columns = {"queues": (COUNT, dim, size), "teacher_queue": (COUNT * dim, size)}
+        made = {name: units(*shape, seed=seed + i, dtype=dtype) for i, (name, shape) in enumerate(shapes.items())}
+        return made | {
+            name: units(*shape, seed=seed + 9 + i, dim=-2, dtype=dtype)
+            for i, (name, shape) in enumerate(columns.items())
+        }
+
+    @staticmethod
+    def losses(tensors, top_k):
+        """Those of all kinds, one after another, and their gradients."""
+        tensors = {name: value.clone() for name, value in tensors.items()}
+        queries, exchanged = tensors["queries"].requires_grad_(), tensors["exchanged"].requires_grad_()
+        keys, queues = tensors["keys"], tensors["queues"]
+        losses = [
+            info_nce(queries[0], keys[0], queues[0], T),
+            mined_losses(queries, keys, queues, T, top_k),
+            implicit_losses(exchanged, keys, queues, T),
+            relational_losses(exchanged, tensors["teacher"], keys, queues, tensors["teacher_queue"], T, top_k),
+        ]
+        values = torch.cat([loss.flatten() for loss in losses])
+        values.sum().backward()
+        return values.detach(), queries.grad, exchanged.grad
+
+    @staticmethod
+    def close(one, other):
+        tolerance = 1e-9 if one.dtype == torch.float64 else 2e-4
+        return torch.allclose(one, other, rtol=tolerance, atol=tolerance)
+
+    @SIZES
+    def test_the_order_of_the_queue_does_not_matter(self, batch, dim, size, top_k, seed, dtype):
+        tensors = self.tensors(batch, dim, size, seed, dtype)
+        order = torch.randperm(size, generator=torch.Generator().manual_seed(seed))
+        permuted = tensors | {name: tensors[name][..., order] for name in ("queues", "teacher_queue")}
+        expected, found = (self.losses(each, min(top_k, size)) for each in (tensors, permuted))
+        assert all(map(self.close, found, expected))
+
+    @SIZES
+    def test_a_rotation_of_feature_space_changes_nothing(self, batch, dim, size, top_k, seed, dtype):
+        """Each modality's space is rotated by itself, and joint spaces as a whole by all of these."""
+        tensors = self.tensors(batch, dim, size, seed, dtype)
+        generator = torch.Generator().manual_seed(seed)
+        rotations, _ = torch.linalg.qr(torch.randn(COUNT, dim, dim, generator=generator, dtype=torch.float64))
+        whole = torch.block_diag(*rotations).to(dtype)
+        rotations = rotations.to(dtype)
+        rotated = {name: tensors[name] @ rotations for name in ("queries", "keys")}
+        rotated |= {name: tensors[name] @ whole for name in ("exchanged", "teacher")}
+        rotated |= {"queues": rotations.mT @ tensors["queues"], "teacher_queue": whole.T @ tensors["teacher_queue"]}
+        (values, *gradients), (found, *found_gradients) = (
+            self.losses(each, min(top_k, size)) for each in (tensors, rotated)
         )
-        losses.sum().backward()
-        results.append([losses.detach(), queries.grad, exchanged.grad])
-    for exact, single in zip(*results, strict=True):
-        assert torch.allclose(single.double(), exact, rtol=1e-4, atol=1e-5 * max(1.0, exact.abs().max().item()))
+        assert self.close(found, values)
+        assert self.close(found_gradients[0], gradients[0] @ rotations)
+        assert self.close(found_gradients[1], gradients[1] @ whole)
 
-
-def test_results_do_not_depend_on_threads(numeric_threads):
-    keys, queues = (x.float() for x in constants())
-    results = []
-    for threads in (1, 2):
-        numeric_threads(threads)
-        results.append(kernels.pair_sums(torch.bmm(keys, queues), COUNT, [(0, 1), (1, 2)], T))
-    assert all(torch.equal(*parts) for parts in zip(*results, strict=True))
+    @SIZES
+    def test_mining_the_whole_queue_is_the_mean_over_all(self, batch, dim, size, top_k, seed, dtype):
+        tensors = self.tensors(batch, dim, size, seed, dtype)
+        similar = torch.einsum("abd,adk->abk", tensors["queries"], tensors["queues"])
+        positive = (tensors["queries"] * tensors["keys"]).sum(dim=-1, keepdim=True)
+        losses = mined_losses(tensors["queries"], tensors["keys"], tensors["queues"], T, size)
+        for a, b in ((0, 1), (2, 0)):
+            logits = torch.cat([positive[a], similar[a], similar[a] * similar[b]], dim=1) / T
+            assert self.close(losses[a, b], -F.log_softmax(logits, dim=1).mean())
+        z, queue, relations = tensors["exchanged"], tensors["teacher_queue"], tensors["keys"] @ tensors["queues"]
+        pairs = relational_losses(z, tensors["teacher"], tensors["keys"], tensors["queues"], queue, T, size)
+        logits = (
+            torch.cat([(z[1] * tensors["teacher"]).sum(-1, True), z[1] @ queue, z[1] @ queue * relations[2]], dim=1) / T
+        )
+        assert self.close(pairs[1, 2], -F.log_softmax(logits, dim=1).mean())

@@ -1,74 +1,165 @@
-"""Compiled kernels: when they are used, and on how many threads; and a fast product."""
+"""Which code computes an operation: its reference in plain PyTorch, or a kernel that replaces it on a CPU.
+
+A reference names its operation with `@replaceable`; `KERNELS` says what replaces it. This module imports torch only
+when an operation is called, so that the plan of a workflow can read registries whose functions are replaceable.
+"""
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, get_args
 
-import torch
-from torch import Tensor
+from ikem.errors import InputError
 
-_enabled = True
+if TYPE_CHECKING:
+    from torch import Tensor
 
-# oneDNN's product uses all of the vector unit where the default library may use half of it.
-_LINEAR = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None  # type: ignore[no-untyped-call]
+Backend = Literal["auto", "reference", "kernels"]
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+_backend: Backend = "auto"  # of the process: an operation may be called in any thread
 
 
-def compiled(*tensors: Tensor | None) -> bool:
-    """Whether compiled kernels are to work on these tensors: float32 on a CPU, and no autocast to change that."""
-    return (
-        _enabled
-        and all(x is None or (x.device.type == "cpu" and x.dtype == torch.float32) for x in tensors)
-        and not torch.is_autocast_enabled("cpu")
-    )
+@dataclass(frozen=True)
+class Kernel:
+    """A replacement for float32 tensors on a CPU, with the arguments and results of its reference.
+
+    Attributes:
+        function: "module:function".
+        differentiable: whether gradients reach its arguments.
+    """
+
+    function: str
+    differentiable: bool = True
+
+
+KERNELS: dict[str, Kernel] = {
+    "info_nce": Kernel("ikem.kernels.infonce:info_nce"),
+    "mined_losses": Kernel("ikem.kernels.cross_modal:mined_losses"),
+    "implicit_losses": Kernel("ikem.kernels.infonce:implicit_losses"),
+    "relational_losses": Kernel("ikem.kernels.relational_distillation:relational_losses"),
+    "modalities": Kernel("ikem.kernels.modalities:modalities", differentiable=False),
+}
+"""What replaces an operation, by the operation's name."""
+
+
+def use_backend(name: str) -> None:
+    """Choose for the whole process what computes the operations that have a kernel.
+
+    Args:
+        name: "auto": kernels where they can be used (float32 tensors on a CPU, outside autocast), else the reference;
+            "reference": plain PyTorch everywhere; "kernels": an operation that has a kernel which cannot be used fails.
+
+    Raises:
+        InputError: there is no such backend.
+    """
+    global _backend
+    if name not in get_args(Backend):
+        allowed = ", ".join(get_args(Backend))
+        raise InputError(f"unknown backend {name!r}", location="compute.backend", hint=f"Use one of {allowed}")
+    _backend = cast(Backend, name)
 
 
 @contextmanager
-def plain() -> Iterator[None]:
-    """Within it, all is computed by PyTorch's own operations: slower, and what the kernels are tested against."""
-    global _enabled
-    before, _enabled = _enabled, False
+def backend(name: str) -> Iterator[None]:
+    """Within it, `use_backend(name)`."""
+    before = _backend
+    use_backend(name)
     try:
         yield
     finally:
-        _enabled = before
+        use_backend(before)
+
+
+def replaceable(operation: str) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+    """Mark a function as the reference of an operation, a key of `KERNELS`.
+
+    A call goes to the kernel where the backend and the tensors among the arguments allow it. The reference itself is
+    the attribute `__wrapped__`.
+    """
+    kernel = KERNELS[operation]
+
+    def decorate(reference: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+        @functools.wraps(reference)
+        def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+            if _backend == "reference":
+                return reference(*args, **kwargs)
+            obstacle = _obstacle(kernel, (*args, *kwargs.values()))
+            if obstacle is None:
+                return cast(Result, _function(kernel.function)(*args, **kwargs))
+            if _backend == "kernels":
+                raise InputError(
+                    f"the kernel of {operation} cannot be used: {obstacle}",
+                    location="compute.backend",
+                    hint="Use auto or reference",
+                )
+            return reference(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+@functools.cache
+def _function(name: str) -> Callable[..., Any]:
+    module, attribute = name.split(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def _obstacle(kernel: Kernel, arguments: tuple[Any, ...]) -> str | None:
+    """Why a kernel cannot work on these arguments; None if it can."""
+    import torch
+
+    tensors = [value for value in arguments if isinstance(value, torch.Tensor) and value.is_floating_point()]
+    for tensor in tensors:
+        if tensor.device.type != "cpu" or tensor.dtype != torch.float32:
+            return f"it needs float32 tensors on a CPU, and got {tensor.dtype} on {tensor.device}"
+    if torch.is_autocast_enabled("cpu"):
+        return "it does not follow autocast"
+    if not kernel.differentiable and torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        return "it has no backward pass, and a gradient is asked for"
+    return None
 
 
 def over_rows(kernel: Callable[[int, int], None], rows: int) -> None:
-    """Call `kernel(start, stop)` for parts of range(rows), at once; the kernel lets go of the interpreter's lock.
+    """Call `kernel(start, stop)` for parts of range(rows) in parallel; the kernel releases the interpreter's lock.
 
-    Each row must be its own: then results do not depend on the number of threads.
+    Rows must not share results: then results do not depend on the number of threads.
     """
+    import torch
+
     threads = min(torch.get_num_threads(), rows)
     if threads <= 1:
         kernel(0, rows)
         return
-    cuts = [rows * part // threads for part in range(threads + 1)]
-    first, *others = pairwise(cuts)
-    waiting = [_pool().submit(kernel, *cut) for cut in others]
+    bounds = [rows * part // threads for part in range(threads + 1)]
+    first, *others = pairwise(bounds)
+    waiting = [_pool().submit(kernel, *part) for part in others]
     kernel(*first)
     for part in waiting:
         part.result()
 
 
-@lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=1)
 def _pool() -> ThreadPoolExecutor:
-    """One for the whole process; it starts as many threads as are ever busy at once."""
+    """One for the whole process; it starts as many threads as are ever busy at the same time."""
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="ikem-rows")
 
 
-def fast_product() -> bool:
-    """Whether `times_transposed` has a faster product than PyTorch's own."""
-    return _LINEAR is not None
+def compiled(*tensors: Tensor | None) -> bool:
+    """Whether compiled kernels are to work on these tensors: float32 on a CPU, and no autocast to change that."""
+    return _backend != "reference" and _obstacle(Kernel(""), tensors) is None
 
 
-def times_transposed(left: Tensor, right: Tensor) -> Tensor:
-    """left (R, K) times the transpose of right (C, K): (R, C)."""
-    if _LINEAR is None or not compiled(left, right):
-        return left @ right.t()
-    product: Tensor = _LINEAR(left.contiguous(), right.contiguous(), None, "none", [], "")
-    return product
+def plain() -> Any:
+    """Within it, all is computed by PyTorch's own operations."""
+    return backend("reference")

@@ -1,6 +1,6 @@
 """The derived modalities of float32 positions on a CPU, in one pass over each body.
 
-What `ikem.modalities` defines, computed body by body so that all that a body needs stays in the cache.
+It replaces the functions of `ikem.modalities` for the five published ones; what a body needs stays in the cache.
 """
 
 from __future__ import annotations
@@ -12,27 +12,33 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ikem.modalities import SkeletonBatch
 from ikem.skeleton import Skeleton
 
 # The order of the outputs of the kernel.
 FUSED = ("motion", "bone", "acceleration", "rotation_axis", "angular_velocity")
 
 
-def generate(names: Sequence[str], position: Tensor, frames: Tensor, skeleton: Skeleton) -> dict[str, Tensor]:
-    """Compute those of `names` that the kernel knows.
+def modalities(names: Sequence[str], position: Tensor, frames: Tensor, skeleton: Skeleton) -> dict[str, Tensor]:
+    """`ikem.modalities.generate_all`; modalities that the kernel does not know come from their reference functions.
 
     Args:
-        names: names of modalities; those unknown here are passed over.
+        names: of modalities.
         position: (N, M, C=3, T, V) float32 on the CPU.
         frames: (N,) raw lengths.
         skeleton: the skeleton of V joints.
 
     Returns:
-        the known ones of `names`, each (N, M, 3, T, V) float32.
+        each of `names`, (N, M, 3, T, V) float32.
     """
+    clips = SkeletonBatch(position, frames, skeleton)
     wanted = [name in names for name in FUSED]
-    if not any(wanted):
-        return {}
+    if any(wanted):
+        clips.update(_derived(wanted, position, frames, skeleton))
+    return {name: clips[name] for name in names}
+
+
+def _derived(wanted: Sequence[bool], position: Tensor, frames: Tensor, skeleton: Skeleton) -> dict[str, Tensor]:
     clips, bodies, _, length, joints = shape = position.shape
     flat = position.detach().contiguous().view(clips * bodies, 3, length, joints).numpy()
     scale = np.repeat((length / frames.to(torch.float32)).numpy(), bodies)
@@ -61,7 +67,7 @@ _ATAN = tuple(
 
 @numba.njit(inline="always")  # type: ignore[untyped-decorator]
 def _angle(y, x):  # type: ignore[no-untyped-def]
-    """atan2(y, x) for y >= 0 within 3e-7; without a branch, so that the loop around it runs on vectors."""
+    """atan2(y, x) for y >= 0 within 3e-7; without a branch, so that the loop around it can be vectorized."""
     size = abs(x)
     ratio = min(size, y) / max(max(size, y), np.float32(1e-37))
     square = ratio * ratio

@@ -1,113 +1,144 @@
-"""What the losses compute for each entry of a queue, as kernels for float32 on a CPU.
+"""What the kernels of the losses share: a softmax with a fixed shift, products with a queue, and sums over a queue.
 
-A row is worked on as a whole, so results do not depend on threads. `ikem.losses.softmax` has the same in PyTorch's
-terms.
+Queries, keys and columns of queues are unit vectors, so no logit exceeds 1 / temperature: that is the shift that keeps
+exponentials finite, and no row has to be searched for its largest entry. The smallest exponential is
+exp(-2 / temperature), a normal float32 number down to a temperature of 0.025.
+
+All tensors are float32 on a CPU; the loops over their entries are those of `ikem.kernels.softmax_loops`.
 """
 
 from __future__ import annotations
 
-import numba
+from collections.abc import Iterator, Sequence
+
 import numpy as np
+import torch
+from torch import Tensor
 
-_ONE, _HALF = np.float32(1), np.float32(0.5)
-# exp(f) of |f| <= ln(2) / 2 as 1 + f + f^2 (...), and ln(2) in two parts (Cephes' expf).
-_LOG2E, _LN2_HIGH, _LN2_LOW = np.float32(1.44269504), np.float32(0.693359375), np.float32(-2.12194440e-4)
-_C0, _C1, _C2 = np.float32(1.9875691500e-4), np.float32(1.3981999507e-3), np.float32(8.3334519073e-3)
-_C3, _C4, _C5 = np.float32(4.1665795894e-2), np.float32(1.6666665459e-1), np.float32(5.0000001201e-1)
+from ikem.kernels import softmax_loops
+from ikem.kernels.dispatch import over_rows
+from ikem.kernels.product import fast_product, times_transposed
+from ikem.training.parallel_apply import at_once
 
+LOWEST_TEMPERATURE = 0.025
 
-@numba.njit(inline="always")  # type: ignore[untyped-decorator]
-def _exp(x):  # type: ignore[no-untyped-def]
-    """exp(x) for -87 <= x <= 87, without a branch, so that loops around it run on vectors."""
-    power = np.floor(x * _LOG2E + _HALF)
-    f = x - power * _LN2_HIGH - power * _LN2_LOW
-    series = ((((_C0 * f + _C1) * f + _C2) * f + _C3) * f + _C4) * f + _C5
-    bits = np.int32((np.int32(power) + np.int32(127)) << np.int32(23))
-    return (series * (f * f) + f + _ONE) * bits.view(np.float32)
+_CHUNK_VALUES = 1 << 19  # of a (rows x columns) array: what stays in the cache of a core
+_LEAST_COLUMNS = 512
+_LEAST_ROWS = 64
+_NONE = np.empty(0, np.float32)
 
-
-# Sums may be taken in any order (the order is fixed once compiled), products and sums be one operation.
-_MATH = {"reassoc", "contract", "nsz"}
+Pairs = Sequence[tuple[int, int]]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)  # type: ignore[untyped-decorator]
-def masses(similar, inverse, scale, out, total, start, stop):  # type: ignore[no-untyped-def]
-    """Rows `start` to `stop`: adds e = exp((similar inverse - 1) scale) to `total`; out = e inverse."""
-    for row in range(start, stop):
-        source, target, mass = similar[row], out[row], np.float32(0)
-        for j in range(len(source)):
-            value = _exp((source[j] * inverse[j] - _ONE) * scale)
-            mass += value
-            target[j] = value * inverse[j]
-        total[row] += mass
+def check_temperature(temperature: float) -> None:
+    """Raise ValueError for a temperature at which the fixed shift could underflow."""
+    if not temperature >= LOWEST_TEMPERATURE:
+        raise ValueError(f"temperature {temperature} is below {LOWEST_TEMPERATURE}, where float32 exponentials vanish")
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)  # type: ignore[untyped-decorator]
-def pair_sums(similar, pairs, scale, alone, both, start, stop):  # type: ignore[no-untyped-def]
-    """Samples `start` to `stop` of `alone` (P, B) and `both` (pairs, B): see `ikem.losses.softmax.pair_sums`."""
-    for sample in range(start, stop):
-        for a in range(len(alone)):
-            row, total = similar[a, sample], np.float32(0)
-            for j in range(len(row)):
-                total += _exp((row[j] - _ONE) * scale)
-            alone[a, sample] = total
-        for pair in range(len(pairs)):
-            row, other, total = similar[pairs[pair, 0], sample], similar[pairs[pair, 1], sample], np.float32(0)
-            for j in range(len(row)):
-                total += _exp((row[j] * other[j] - _ONE) * scale)
-            both[pair, sample] = total
+def chunks(columns: int, rows: int) -> Iterator[slice]:
+    """Parts of `columns`, such that `rows` times a part stays in the cache."""
+    step = max(_CHUNK_VALUES // max(rows, 1), _LEAST_COLUMNS)
+    for start in range(0, columns, step):
+        yield slice(start, min(start + step, columns))
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)  # type: ignore[untyped-decorator]
-def pair_slopes(similar, pairs, scale, alone, both, out, start, stop):  # type: ignore[no-untyped-def]
-    """Samples `start` to `stop` of `out` (P, B, K): see `ikem.losses.softmax.pair_slopes`."""
-    count, columns = len(out), similar.shape[2]
-    for sample in range(start, stop):
-        for first in range(0, columns, 2048):
-            last = min(first + 2048, columns)
-            for a in range(count):
-                row, slope, weight = similar[a, sample, first:last], out[a, sample, first:last], alone[a, sample]
-                for j in range(last - first):
-                    slope[j] = weight * _exp((row[j] - _ONE) * scale)
-            for pair in range(len(pairs)):
-                a, b, weight = pairs[pair, 0], pairs[pair, 1], both[pair, sample]
-                row, other, slope = (
-                    similar[a, sample, first:last],
-                    similar[b, sample, first:last],
-                    out[a, sample, first:last],
-                )
-                if b < count:
-                    counter = out[b, sample, first:last]
-                    for j in range(last - first):
-                        value = weight * _exp((row[j] * other[j] - _ONE) * scale)
-                        slope[j] += value * other[j]
-                        counter[j] += value * row[j]
-                else:
-                    for j in range(last - first):
-                        slope[j] += weight * _exp((row[j] * other[j] - _ONE) * scale) * other[j]
+def similarities(queries: Tensor, queues: Tensor) -> Tensor:
+    """queries (A, B, D) times queues (A, D, K): (A, B, K)."""
+    result = queries.new_empty(*queries.shape[:2], queues.shape[2])
+
+    def multiply(index: int) -> None:
+        for chunk in chunks(queues.shape[2], queries.shape[1]):
+            result[index, :, chunk] = times(queries[index], queues[index], chunk)
+
+    at_once(multiply, range(len(queries)), queries.device)
+    return result
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)  # type: ignore[untyped-decorator]
-def transpose(source, offset, target, squares, start, stop):  # type: ignore[no-untyped-def]
-    """Columns of `source` (D, K) from `offset` on as rows `start` to `stop` of `target` (k, D), block by block.
+def times(left: Tensor, queue: Tensor, chunk: slice, squares: Tensor | None = None) -> Tensor:
+    """left (R, D) times the columns `chunk` of queue (D, K): (R, columns).
 
-    The sum of squares of each goes to `squares` (k,), if that has entries.
+    The sum of squares of each of these columns is written to `squares` (columns,), if given. With many rows, columns
+    are transposed for oneDNN's product; with few rows that would cost more than it gains.
     """
-    depth = source.shape[0]
-    whole = depth - depth % 16
-    for first in range(start, stop, 128):
-        last = min(first + 128, stop)
-        for top in range(0, whole, 16):
-            for j in range(first, last):
-                row = target[j, top : top + 16]
-                for d in range(16):  # a whole line of the cache, in a loop of known length
-                    row[d] = source[top + d, offset + j]
-        for d in range(whole, depth):
-            for j in range(first, last):
-                target[j, d] = source[d, offset + j]
-        if len(squares):
-            for j in range(first, last):
-                row, total = target[j], np.float32(0)
-                for d in range(depth):
-                    total += row[d] * row[d]
-                squares[j] = total
+    if not (fast_product() and left.shape[-2] >= _LEAST_ROWS and queue.is_contiguous()):
+        if squares is not None:
+            torch.sum(queue[:, chunk].square(), dim=0, out=squares)
+        return left @ queue[:, chunk]
+    transposed = torch.empty(chunk.stop - chunk.start, len(queue))
+    source, target, first = queue.numpy(), transposed.numpy(), chunk.start
+    sums = _NONE if squares is None else squares.numpy()
+    over_rows(lambda start, stop: softmax_loops.transpose(source, first, target, sums, start, stop), len(transposed))
+    return times_transposed(left, transposed)
+
+
+def exponential(value: Tensor, temperature: float) -> Tensor:
+    """exp((value - 1) / temperature)."""
+    return torch.sub(value, 1.0).mul_(1.0 / temperature).exp_()
+
+
+def softmax_weights(similar: Tensor, length: Tensor | None, temperature: float, total: Tensor) -> Tensor:
+    """Exponentials of the cosines of rows of `similar`, whose columns still have their `length`.
+
+    Args:
+        similar: (R, K); overwritten.
+        length: (K,), or None for 1.
+        temperature: of the softmax.
+        total: (R,); the sum of each row's exponentials is added to it.
+
+    Returns:
+        (R, K): the exponentials, divided by `length` again.
+    """
+    inverse = np.ones(similar.shape[1], np.float32) if length is None else length.reciprocal().numpy()
+    rows, sums, scale = similar.numpy(), total.numpy(), np.float32(1 / temperature)
+    over_rows(
+        lambda start, stop: softmax_loops.softmax_weights(rows, inverse, scale, rows, sums, start, stop), len(rows)
+    )
+    return similar
+
+
+def pair_sums(similar: Tensor, count: int, pairs: Pairs, temperature: float) -> tuple[Tensor, Tensor]:
+    """Sums over the queue of exp((x - 1) / temperature).
+
+    Args:
+        similar: (P, B, K) of values in -1 .. 1, contiguous.
+        count: how many of the P are summed by themselves.
+        pairs: which products of two of the P are summed.
+        temperature: of the softmax.
+
+    Returns:
+        (count, B) with x = similar[a], and (pairs, B) with x = similar[a] * similar[b].
+    """
+    sums = similar.new_empty(count, similar.shape[1])
+    sums_of_pairs = similar.new_empty(len(pairs), similar.shape[1])
+    scale, indices = np.float32(1 / temperature), np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    arrays = (similar.numpy(), indices, scale, sums.numpy(), sums_of_pairs.numpy())
+    over_rows(lambda start, stop: softmax_loops.pair_sums(*arrays, start, stop), similar.shape[1])
+    return sums, sums_of_pairs
+
+
+def pair_gradients(
+    similar: Tensor, pairs: Pairs, temperature: float, weights: Tensor, weights_of_pairs: Tensor
+) -> Tensor:
+    """The gradient of sum(weights * sums) + sum(weights_of_pairs * sums_of_pairs), times the temperature.
+
+    Args:
+        similar, pairs, temperature: as for `pair_sums`.
+        weights: (count, B); the gradient is taken with respect to the first `count` of `similar`.
+        weights_of_pairs: (pairs, B); the first of each pair is below `count`.
+
+    Returns:
+        (count, B, K).
+    """
+    gradients = torch.empty_like(similar[: len(weights)])
+    scale, indices = np.float32(1 / temperature), np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    arrays = (similar.numpy(), indices, scale, weights.numpy(), weights_of_pairs.numpy(), gradients.numpy())
+    over_rows(lambda start, stop: softmax_loops.pair_gradients(*arrays, start, stop), similar.shape[1])
+    return gradients
+
+
+def mine(similarity: Tensor, top_k: int) -> Tensor:
+    """The indices of the `top_k` largest entries of each row: (..., K) to (..., top_k)."""
+    if top_k == 1:
+        return similarity.argmax(dim=-1, keepdim=True)
+    return similarity.topk(top_k, dim=-1, sorted=False).indices

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from ikem.kernels.dispatch import Backend
 from ikem.schema import Folder, Name, Settings
 from ikem.settings.data import Dataset
 from ikem.settings.evaluations import Evaluation
@@ -52,6 +53,9 @@ class Compute(Settings):
     """Processes that read archives."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device of training and embedding; auto: a GPU where there is one."""
+    backend: Backend = "auto"
+    """What computes losses and modalities. reference: plain PyTorch; kernels: faster replacements for float32 on a CPU,
+    and an error where they cannot be used; auto: kernels where they can be used. The last bits of results differ."""
     checkpoint_minutes: float = Field(5.0, ge=0)
     """Minutes between checkpoints; one is also written when a signal asks the job to leave."""
     data: Resources = Resources(mem_mb=2000, runtime=120)
