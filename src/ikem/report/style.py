@@ -24,7 +24,6 @@ INDEX = "figures.json"
 _PALETTE = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#56b4e9", "#ca9161", "#5b3a8c")
 COLOURS = len(_PALETTE)
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_MODALITY_COLOURS = (0, 1, 2, 4, 3, 5)
 
 
 @dataclass(frozen=True)
@@ -80,10 +79,10 @@ def method_style(place: int) -> tuple[str, str]:
 
 
 def stream_style(streams: str) -> tuple[str, str, str]:
-    """Colour, marker and title of streams: a colour for each modality, ink for fusions."""
+    """Colour, marker and title of streams: those of a modality follow from its position among all, ink for fusions."""
     if streams in MODALITIES:
-        place = MODALITIES.index(streams)
-        return _PALETTE[_MODALITY_COLOURS[place]], _MARKERS[1 + place], streams_title(streams)
+        position = MODALITIES.index(streams)
+        return _PALETTE[position % len(_PALETTE)], _MARKERS[(1 + position) % len(_MARKERS)], streams_title(streams)
     return INK, "o", "all modalities of the method"
 
 
