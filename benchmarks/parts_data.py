@@ -92,18 +92,17 @@ def augmentation(sizes: Sizes, device: torch.device) -> Pair:
         return None
 
     def ours() -> object:
-        drawn = augment.draw(SEED, 0, 0, sizes.batches * sizes.batch, sizes.frames)
-        for first in range(0, len(drawn.start), sizes.batch):
-            rows = slice(first, first + sizes.batch)
-            start, matrices = (torch.from_numpy(part[rows]).to(device) for part in (drawn.start, drawn.shear))
-            augment.shear(augment.crop(batch, start), matrices)
+        views = augment.Views(augment.PUBLISHED, SEED, 0, sizes.batches * sizes.batch, 1)
+        for rows in torch.arange(sizes.batches * sizes.batch, device=device).split(sizes.batch):
+            views(batch, rows, 0)
         return None
 
     def difference() -> float:
-        drawn = augment.draw(SEED, 0, 0, sizes.batch, sizes.frames)
-        made = plain_augment.views(clips, drawn.start, drawn.shear.astype(np.float64))
-        start, matrices = (torch.from_numpy(part) for part in (drawn.start, drawn.shear))
-        mine = augment.shear(augment.crop(batch, start), matrices)
+        numbers = augment.draw(SEED, 0, 0, sizes.batch, 7)
+        starts, matrices = augment.crop_start(numbers[:, :1], sizes.frames), augment.shear_matrices(numbers[:, 1:])
+        made = plain_augment.views(clips, starts.numpy(), matrices.numpy())
+        rows = torch.arange(sizes.batch, device=device)
+        mine = augment.Views(augment.PUBLISHED, SEED, 0, sizes.batch, 1)(batch, rows, 0)
         return largest_difference([(in_memory(torch.from_numpy(made)), mine)])
 
     return Pair(

@@ -82,9 +82,9 @@ class _Material:
 
     def same(self, number: int) -> list[Draw]:
         """The draws that a trainer makes for a view of epoch 0."""
-        base = seed_for(SEED, "augmentation") & 0xFFFFFFFF
-        drawn = augment.draw(base, 0, number, len(self.disk), self.frames)
-        return [(int(start), shear.astype(np.float64)) for start, shear in zip(drawn.start, drawn.shear, strict=True)]
+        numbers = augment.draw(SEED, 0, number, len(self.disk), 7)
+        starts, matrices = augment.crop_start(numbers[:, :1], self.frames), augment.shear_matrices(numbers[:, 1:])
+        return list(zip(starts.tolist(), matrices.numpy(), strict=True))
 
     def modalities(self, names: list[str], draws: list[Draw]) -> dict[str, Tensor]:
         """A view's modalities, plainly."""

@@ -16,7 +16,6 @@ from torch import Tensor
 from ikem import augment
 from ikem.data.splits import read_split
 from ikem.data.store import load_samples, open_array
-from ikem.training.seeding import seed_for
 
 _AHEAD = 2
 """Batches that are read while one is trained on."""
@@ -133,18 +132,11 @@ class Views:
 
     def __init__(self, seed: int, epoch: int, count: int, frames: int, views: int) -> None:
         """Draw for all `count` clips; what is drawn depends on (seed, epoch, view, clip) alone."""
-        base = seed_for(seed, "augmentation") & 0xFFFFFFFF
-        draws = [augment.draw(base, epoch, view, count, frames) for view in range(views)]
-        self._draws = [(torch.from_numpy(each.start), torch.from_numpy(each.shear)) for each in draws]
+        self._views = augment.Views(augment.PUBLISHED, seed, epoch, count, views)
 
     def __call__(self, batch: Batch, view: int) -> Tensor:
         """One view of a batch: (B, M, C, T, V)."""
-        device = batch.position.device
-        if self._draws[view][0].device != device:  # once an epoch, not once a batch
-            start, matrices = self._draws[view]
-            self._draws[view] = start.to(device), matrices.to(device)
-        start, matrices = (drawn.index_select(0, batch.rows) for drawn in self._draws[view])
-        return augment.shear(augment.crop(batch.position, start), matrices)
+        return self._views(batch.position, batch.rows, view)
 
 
 def training_clips(position: Path, split: Path, device: torch.device) -> Clips:
