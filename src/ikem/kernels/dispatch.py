@@ -42,9 +42,8 @@ class Kernel:
 
 
 KERNELS: dict[str, Kernel] = {
-    "info_nce": Kernel("ikem.kernels.infonce:info_nce"),
     "mined_losses": Kernel("ikem.kernels.cross_modal:mined_losses"),
-    "implicit_losses": Kernel("ikem.kernels.infonce:implicit_losses"),
+    "implicit_losses": Kernel("ikem.kernels.cross_modal:implicit_losses"),
     "relational_losses": Kernel("ikem.kernels.relational_distillation:relational_losses"),
     "modalities": Kernel("ikem.kernels.modalities:modalities", differentiable=False),
 }

@@ -77,20 +77,20 @@ def exponential(value: Tensor, temperature: float) -> Tensor:
     return torch.sub(value, 1.0).mul_(1.0 / temperature).exp_()
 
 
-def softmax_weights(similar: Tensor, length: Tensor | None, temperature: float, total: Tensor) -> Tensor:
+def softmax_weights(similar: Tensor, length: Tensor, temperature: float, total: Tensor) -> Tensor:
     """Exponentials of the cosines of rows of `similar`, whose columns still have their `length`.
 
     Args:
         similar: (R, K); overwritten.
-        length: (K,), or None for 1.
+        length: (K,).
         temperature: of the softmax.
         total: (R,); the sum of each row's exponentials is added to it.
 
     Returns:
         (R, K): the exponentials, divided by `length` again.
     """
-    inverse = np.ones(similar.shape[1], np.float32) if length is None else length.reciprocal().numpy()
-    rows, sums, scale = similar.numpy(), total.numpy(), np.float32(1 / temperature)
+    inverse, rows, sums = length.reciprocal().numpy(), similar.numpy(), total.numpy()
+    scale = np.float32(1 / temperature)
     over_rows(
         lambda start, stop: softmax_loops.softmax_weights(rows, inverse, scale, rows, sums, start, stop), len(rows)
     )

@@ -5,12 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ikem.kernels.dispatch import replaceable
 from ikem.losses.precision import full_precision
 
 
 @full_precision
-@replaceable("info_nce")
 def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
     """Contrast each query with its key among a queue of other keys.
 
@@ -26,7 +24,7 @@ def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> T
         query: (..., B, D), unit vectors; several sets of queries may share keys and queue.
         key: (B, D), unit vectors; a constant.
         queue: (D, K), unit columns; a constant.
-        temperature: t; 0.025 or more for the kernel, which raises ValueError below it.
+        temperature: t.
 
     Returns:
         (...): the loss of each set of queries, float32 at least. The gradient reaches `query` only.
