@@ -75,11 +75,11 @@ def test_stage_1_together_equals_stage_1_alone(threads):
     """Losses and all of the state."""
     together = model()
     optimiser = together.optimiser(0.1, 0.9, 1e-4)
-    losses = [step(together, optimiser, "contrast", seed) for seed in (1, 2, 3)]
+    losses = [step(together, optimiser, "contrast", seed) for seed in (4, 5, 6)]
     for name in NAMES:
         alone = model([name])
         optimiser = alone.optimiser(0.1, 0.9, 1e-4)
-        for seed, expected in zip((1, 2, 3), losses, strict=True):
+        for seed, expected in zip((4, 5, 6), losses, strict=True):
             optimiser.zero_grad(set_to_none=True)
             query, key = ({name: view[name]} for view in views(seed=seed))
             loss = alone.losses(query, key, "contrast", dropout_seed=seed)[name]
