@@ -127,7 +127,7 @@ def _contrast(sizes: Sizes, device: torch.device, stage: str) -> Pair:
     def difference() -> float:
         plain, ours, model, trainer = build(0.0)
         losses = plain([material.same(0), material.same(1)]), ours()
-        trainer.model.queue.settle()
+        trainer.model.queue.flush()
         theirs, mine = (
             {name: getattr(queue, name) for name in model.names} for queue in (model.queue, trainer.model.queue)
         )
@@ -194,7 +194,7 @@ def distillation_step(sizes: Sizes, device: torch.device) -> Pair:
     def difference() -> float:
         plain, ours, model, trainer = build(0.0)
         losses = plain([material.same(0), material.same(1)]), ours()
-        trainer.model.joined_queue.settle()
+        trainer.model.joined_queue.flush()
         return largest_difference([losses, (model.joined_queue.all, trainer.model.joined_queue.all)])
 
     plain, ours, *_ = build(sizes.dropout)

@@ -30,18 +30,18 @@ def test_the_last_keys_stay():
     assert deque(queue[0].tolist(), 4)[0] == 8  # the oldest is where the pointer stands
 
 
-def test_queues_write_when_told():
+def test_queues_write_when_flushed():
     queues = Queues(["a", "b"], 3, 5, [1, 2])
     assert torch.allclose(queues.stacked.norm(dim=1), torch.ones(2, 5))
     before = queues.stacked.clone()
     keys = torch.randn(2, 4, 3)
-    queues.put(keys)
+    queues.enqueue(keys)
     assert torch.equal(queues.stacked, before)
-    queues.settle()
+    queues.flush()
     assert torch.equal(queues.a[:, :4], keys[0].t()) and torch.equal(queues.b[:, 4], before[1, :, 4])
-    queues.settle()
+    queues.flush()
     assert int(queues.pointer) == 4
-    queues.put(keys)
+    queues.enqueue(keys)
     state = queues.state_dict()
     assert int(state["pointer"]) == 3 and torch.equal(state["a"][:, 4], keys[0, 0])
     assert sorted(state) == ["a", "b", "pointer"]
@@ -49,16 +49,16 @@ def test_queues_write_when_told():
 
 def test_queues_load_and_move():
     one, other = Queues(["a", "b"], 3, 5, [1, 2]), Queues(["b"], 3, 5, [9])
-    one.put(torch.randn(2, 7, 3))
+    one.enqueue(torch.randn(2, 7, 3))
     state = one.state_dict()
-    other.put(torch.randn(1, 2, 3))
+    other.enqueue(torch.randn(1, 2, 3))
     other.load_state_dict({"b": state["b"], "pointer": state["pointer"]})
-    other.settle()  # what was pending belonged to the old state
+    other.flush()  # what was pending belonged to the old state
     assert torch.equal(other.stacked[0], one.stacked[1]) and other.b.data_ptr() == other.stacked.data_ptr()
     other.double()
     assert other.stacked.dtype == torch.float64 and other.b.data_ptr() == other.stacked.data_ptr()
-    other.put(torch.ones(1, 1, 3, dtype=torch.float64))
-    other.settle()
+    other.enqueue(torch.ones(1, 1, 3, dtype=torch.float64))
+    other.flush()
     assert (other.b[:, 2] == 1).all() and int(other.pointer) == 3
 
 

@@ -200,7 +200,7 @@ def test_loss_falls():
     losses = []
     for _ in range(15):
         optimiser.zero_grad()
-        contrast.queue.settle()
+        contrast.queue.flush()
         contrast.queue.stacked.copy_(queue)
         loss = contrast.losses(view, other, "contrast")["bone"]
         loss.backward()

@@ -1,4 +1,7 @@
-"""The queue of keys: a ring of columns."""
+"""The queue of keys: a ring of columns, in which a batch of keys replaces the oldest.
+
+He et al. 2020 (MoCo, arXiv 1911.05722, section 3.2).
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from torch import Tensor, nn
 
 @torch.no_grad()
 def enqueue(queue: Tensor, pointer: int, keys: Tensor) -> int:
-    """Write `keys` over the oldest columns of `queue`, in place, going round at its end.
+    """Write `keys` over the oldest columns of `queue`, in place, and from its first column on when the end is reached.
 
     Args:
         queue: (..., D, K).
         pointer: column of the oldest key, where writing starts; 0 .. K - 1.
-        keys: (..., B, D), any B; of more than K, the last K stay.
+        keys: (..., B, D), any B; of more than K, the last K are kept.
 
     Returns:
         the pointer after the keys.
@@ -56,16 +59,16 @@ class Queues(nn.Module):
             queues[name] = F.normalize(torch.randn(feature_dim, size, generator=generator), dim=0)
         self._link(queues)
         self.register_buffer("pointer", torch.tensor(0))
-        self._column = 0  # the same, where reading it waits for no device
+        self._column = 0  # the same number; reading it does not wait for a device
         self._pending: Tensor | None = None
 
-    def put(self, keys: Tensor) -> None:
-        """Remember `keys` (A, B, D) until `settle`: the backward pass still needs what the queues hold."""
-        self.settle()
+    def enqueue(self, keys: Tensor) -> None:
+        """Keep `keys` (A, B, D) until `flush`: the backward pass still needs the queues as they are."""
+        self.flush()
         self._pending = keys.detach()
 
-    def settle(self) -> None:
-        """Write the keys that were put. Saving the state does so, too."""
+    def flush(self) -> None:
+        """Write the keys that are pending. Saving the state does so, too."""
         if self._pending is not None:
             self._column = enqueue(self.stacked, self._column, self._pending)
             self.pointer.fill_(self._column)
@@ -82,7 +85,7 @@ class Queues(nn.Module):
         return self
 
     def _save_to_state_dict(self, *arguments: Any) -> None:
-        self.settle()
+        self.flush()
         super()._save_to_state_dict(*arguments)
 
     def _load_from_state_dict(self, *arguments: Any) -> None:

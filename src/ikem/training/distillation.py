@@ -146,8 +146,8 @@ class RelationalDistillation(nn.Module):
         Returns:
             (S, A).
         """
-        self.queue.settle()
-        self.joined_queue.settle()
+        self.queue.flush()
+        self.joined_queue.flush()
         count, batch, dim = features.shape
         joined = F.normalize(features.transpose(0, 1).reshape(batch, count * dim), dim=1)
         pairs = relational_losses(
@@ -160,6 +160,6 @@ class RelationalDistillation(nn.Module):
             self.top_k,
             self.mining,
         )
-        self.queue.put(features)
-        self.joined_queue.put(joined.unsqueeze(0))
+        self.queue.enqueue(features)
+        self.joined_queue.enqueue(joined.unsqueeze(0))
         return pairs

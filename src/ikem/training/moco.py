@@ -145,7 +145,7 @@ class MomentumContrast(nn.Module):
         Returns:
             the loss of each modality; their sum is to be minimised.
         """
-        self.queue.settle()
+        self.queue.flush()
         names = self.modalities
         exchange = stage == "exchange"
         if exchange and (len(names) < 2 or not (explicit or implicit)):
@@ -170,7 +170,7 @@ class MomentumContrast(nn.Module):
         else:
             each = zip(queries, keys, self.queue.stacked, strict=True)
             losses = torch.stack([info_nce(*parts, self.temperature) for parts in each])
-        self.queue.put(keys)
+        self.queue.enqueue(keys)
         return dict(zip(names, losses.unbind(), strict=True))
 
     @torch.no_grad()
