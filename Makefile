@@ -12,6 +12,7 @@ CORES ?= all
 # However a test ends, hangs or crashes, `make test` is over by then; pyproject.toml has the limit of each test.
 TEST_LIMIT ?= 19m
 PYTEST := python -m pytest --numprocesses 2 --dist loadfile
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: demo test test-slow test-slurm lint audit bench clean help
@@ -19,11 +20,15 @@ export PATH := $(abspath $(BIN)):$(PATH)
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
-$(VENV)/ready: requirements.txt pyproject.toml
-	@echo "Setting up $(VENV) (2 GB, about two minutes)"
+$(VENV)/ready: $(wildcard requirements*.txt) pyproject.toml
+	@echo "Setting up $(VENV) (2 GB, with CUDA 6 GB; about two minutes)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --requirement requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(INSTALL) --require-hashes --requirement requirements-dev.txt
+	@# The CPU build of PyTorch where pip has an index with it; else PyPI's, which for Linux is a CUDA build.
+	@$(INSTALL) --require-hashes --requirement requirements-torch-cpu.txt 2> /dev/null || \
+		(echo "No CPU build of PyTorch in pip's indexes: taking PyPI's" && $(INSTALL) --require-hashes --requirement requirements-torch.txt)
+	@$(INSTALL) --no-build-isolation --editable .
+	@$(BIN)/python -m pip check
 	@touch $@
 
 demo: $(VENV)/ready
