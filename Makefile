@@ -4,6 +4,8 @@
 # make test-slurm  the workflow through a real SLURM, which is installed if it is missing (Debian, as root)
 # make lint      style and types
 # make audit     known vulnerabilities of the pinned packages (asks a public database)
+# make lock      the pinned versions again, with hashes (LOCK=--upgrade: the newest ones)
+# make schema    config/schema.json, by which editors check a config
 # make bench     timings against a plain transcription
 PYTHON ?= python3.11
 VENV := .venv
@@ -15,7 +17,7 @@ PYTEST := python -m pytest --numprocesses 2 --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo test test-slow test-slurm lint audit bench clean help
+.PHONY: demo test test-slow test-slurm lint audit lock schema bench clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -51,9 +53,16 @@ lint: $(VENV)/ready
 	ruff format --check .
 	mypy
 	snakefmt --check Snakefile rules
+	codespell
 
 audit: $(VENV)/ready
-	pip-audit --requirement requirements.txt --no-deps --disable-pip
+	pip-audit --disable-pip --require-hashes --requirement requirements.txt --requirement requirements-dev.txt --requirement requirements-torch.txt
+
+lock: $(VENV)/ready
+	python .ci/lock.py $(LOCK)
+
+schema: $(VENV)/ready
+	python -m ikem schema > config/schema.json
 
 bench: $(VENV)/ready
 	python -m benchmarks
