@@ -2,6 +2,7 @@
 # make test      the tests, but for those of the next two lines
 # make test-slow the tests that take minutes each
 # make test-slurm  the workflow through a real SLURM, which is installed if it is missing (Debian, as root)
+# make coverage  lines of Python that run in a tiny benchmark and in the quick tests (a minute)
 # make lint      style and types
 # make audit     known vulnerabilities of the pinned packages (asks a public database)
 # make lock      the pinned versions again, with hashes (LOCK=--upgrade: the newest ones)
@@ -17,7 +18,7 @@ PYTEST := python -m pytest --numprocesses 2 --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo test test-slow test-slurm lint audit lock schema bench clean help
+.PHONY: demo test test-slow test-slurm coverage lint audit lock schema bench clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -47,6 +48,15 @@ test-slow: $(VENV)/ready
 test-slurm: $(VENV)/ready
 	(command -v slurmctld && command -v munged) > /dev/null || (apt-get update && apt-get install --yes slurm-wlm munge)
 	python -m pytest -m slurm --override-ini faulthandler_timeout=7200
+
+# Measuring all of `make test` would take half as long again: Python 3.11 has no sys.monitoring.
+QUICK := $(addprefix tests/,settings report/test_tables.py report/test_results.py methods evaluations data/formats test_modalities.py test_augment.py)
+COVERAGE := build/coverage
+coverage: $(VENV)/ready
+	rm -rf $(COVERAGE) && mkdir -p $(COVERAGE) && echo "results: $(COVERAGE)" > $(COVERAGE)/config.yaml
+	coverage run -m ikem run tests/configs/tiny.yaml $(COVERAGE)/config.yaml > $(COVERAGE)/log 2>&1 || (cat $(COVERAGE)/log && false)
+	$(PYTEST) --quiet --cov --cov-append --cov-report= $(QUICK)
+	@echo "Coverage: $$(coverage report --format total) % of the lines, without compiled functions"
 
 lint: $(VENV)/ready
 	ruff check .
