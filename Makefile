@@ -2,8 +2,11 @@
 # make test      the tests, but for those of the next two lines
 # make test-slow the tests that take minutes each
 # make test-slurm  the workflow through a real SLURM, which is installed if it is missing (Debian, as root)
+# make coverage  lines of Python that run in a tiny benchmark and in the quick tests (a minute)
 # make lint      style and types
 # make audit     known vulnerabilities of the pinned packages (asks a public database)
+# make lock      the pinned versions again, with hashes (LOCK=--upgrade: the newest ones)
+# make schema    config/schema.json, by which editors check a config
 # make bench     timings against a plain transcription
 PYTHON ?= python3.11
 VENV := .venv
@@ -12,18 +15,23 @@ CORES ?= all
 # However a test ends, hangs or crashes, `make test` is over by then; pyproject.toml has the limit of each test.
 TEST_LIMIT ?= 19m
 PYTEST := python -m pytest --numprocesses 2 --dist loadfile
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo test test-slow test-slurm lint audit bench clean help
+.PHONY: demo test test-slow test-slurm coverage lint audit lock schema bench clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
-$(VENV)/ready: requirements.txt pyproject.toml
-	@echo "Setting up $(VENV) (2 GB, about two minutes)"
+$(VENV)/ready: $(wildcard requirements*.txt) pyproject.toml
+	@echo "Setting up $(VENV) (2 GB, with CUDA 6 GB; about two minutes)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --requirement requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(INSTALL) --require-hashes --requirement requirements-dev.txt
+	@# The CPU build of PyTorch where pip has an index with it; else PyPI's, which for Linux is a CUDA build.
+	@$(INSTALL) --require-hashes --requirement requirements-torch-cpu.txt 2> /dev/null || \
+		(echo "No CPU build of PyTorch in pip's indexes: taking PyPI's" && $(INSTALL) --require-hashes --requirement requirements-torch.txt)
+	@$(INSTALL) --no-build-isolation --editable .
+	@$(BIN)/python -m pip check
 	@touch $@
 
 demo: $(VENV)/ready
@@ -41,14 +49,30 @@ test-slurm: $(VENV)/ready
 	(command -v slurmctld && command -v munged) > /dev/null || (apt-get update && apt-get install --yes slurm-wlm munge)
 	python -m pytest -m slurm --override-ini faulthandler_timeout=7200
 
+# Measuring all of `make test` would take half as long again: Python 3.11 has no sys.monitoring.
+QUICK := $(addprefix tests/,settings report/test_tables.py report/test_results.py methods evaluations data/formats test_modalities.py test_augment.py)
+COVERAGE := build/coverage
+coverage: $(VENV)/ready
+	rm -rf $(COVERAGE) && mkdir -p $(COVERAGE) && echo "results: $(COVERAGE)" > $(COVERAGE)/config.yaml
+	coverage run -m ikem run tests/configs/tiny.yaml $(COVERAGE)/config.yaml > $(COVERAGE)/log 2>&1 || (cat $(COVERAGE)/log && false)
+	$(PYTEST) --quiet --cov --cov-append --cov-report= $(QUICK)
+	@echo "Coverage: $$(coverage report --format total) % of the lines, without compiled functions"
+
 lint: $(VENV)/ready
 	ruff check .
 	ruff format --check .
 	mypy
 	snakefmt --check Snakefile rules
+	codespell
 
 audit: $(VENV)/ready
-	pip-audit --requirement requirements.txt --no-deps --disable-pip
+	pip-audit --disable-pip --require-hashes --requirement requirements.txt --requirement requirements-dev.txt --requirement requirements-torch.txt
+
+lock: $(VENV)/ready
+	python .ci/lock.py $(LOCK)
+
+schema: $(VENV)/ready
+	python -m ikem schema > config/schema.json
 
 bench: $(VENV)/ready
 	python -m benchmarks

@@ -107,9 +107,9 @@ def verify(folder: Annotated[Path, typer.Argument(help="Folder of reference vect
 @app.command()
 def schema() -> None:
     """Print the schema of a config (JSON Schema): every key, its default, its meaning."""
-    from ikem.settings import Config
+    from ikem.settings.config_schema import config_schema
 
-    print(json.dumps(Config.model_json_schema(), indent=2))
+    print(json.dumps(config_schema(), indent=2))
 
 
 def main() -> None:

@@ -59,9 +59,13 @@ class Compute(Settings):
     checkpoint_minutes: float = Field(5.0, ge=0)
     """Minutes between checkpoints; one is also written when a signal asks the job to leave."""
     data: Resources = Resources(mem_mb=2000, runtime=120)
+    """What a job that decodes, prepares or splits data asks of a scheduler."""
     pretrain: Resources = Resources(gpu=1, mem_mb=16000, runtime=1440)
+    """What a job that trains an encoder asks of a scheduler."""
     evaluate: Resources = Resources(gpu=1, mem_mb=8000, runtime=240)
+    """What a job that embeds clips or evaluates an encoder asks of a scheduler."""
     report: Resources = Resources(mem_mb=2000, runtime=20)
+    """What the job that gathers results into tables, figures and the report asks of a scheduler."""
 
 
 class Config(Settings):
@@ -74,12 +78,17 @@ class Config(Settings):
     seeds: tuple[Seed, ...] = Field((0,), min_length=1, strict=False)
     """Seeds of the runs."""
     datasets: dict[Name, Dataset] = Field(default_factory=dict)
+    """Datasets by name: changes of published entries, or entries of your own."""
     recipes: dict[Name, Recipe] = Field(default_factory=dict)
+    """Recipes of stage 1 by name: changes of published entries, or entries of your own."""
     methods: dict[Name, Method] = Field(default_factory=dict)
+    """Methods by name: changes of published entries, or entries of your own."""
     evaluations: dict[Name, Evaluation] = Field(default_factory=dict)
+    """Evaluations by name: changes of published entries, or entries of your own."""
     benchmark: tuple[Block, ...] = Field(min_length=1, strict=False)
     """What is to be run."""
     compute: Compute = Compute()
+    """Where and how jobs compute, and what they ask of a scheduler."""
 
     @model_validator(mode="after")
     def _references(self) -> Config:

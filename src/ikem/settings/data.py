@@ -92,7 +92,9 @@ class Dataset(Settings):
     protocols: dict[Name, Protocol] = Field(min_length=1)
     """Splits."""
     decode: Decode = Decode()
+    """From archives to clips: which bodies are kept, and how many clips may be unusable."""
     prepare: Prepare = Prepare()
+    """From clips to arrays of one size: how many frames, and which way bodies face."""
     partial: bool = False
     """Go on with a part of the data: counts other than the published ones are marked in the tables and stop nothing."""
 

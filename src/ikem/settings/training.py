@@ -107,8 +107,11 @@ class Recipe(Settings):
     """How stage 1 is trained. Methods that name the same recipe share its stage-1 states."""
 
     encoder: Encoder = Encoder()
+    """The encoder and its projection head."""
     contrast: Contrast = Contrast()
+    """Momentum contrast: queue, temperature, momentum of the key encoder."""
     schedule: PretrainingSchedule = PretrainingSchedule()
+    """Schedule of pretraining, both stages together."""
     exchange_after: int = Field(150, ge=1)
     """Stage 1 ends after this epoch; SkeletonCLR runs on, the exchanging methods begin."""
     drop_last: bool = True
