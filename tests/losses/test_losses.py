@@ -275,7 +275,7 @@ class TestProperties:
     @SIZES
     def test_mining_the_whole_queue_is_the_mean_over_all(self, batch, dim, size, top_k, seed, dtype):
         tensors = self.tensors(batch, dim, size, seed, dtype)
-        similar = torch.einsum("abd,adk->abk", tensors["queries"], tensors["queues"])
+        similar = torch.einsum("mnd,mdk->mnk", tensors["queries"], tensors["queues"])
         positive = (tensors["queries"] * tensors["keys"]).sum(dim=-1, keepdim=True)
         losses = mined_losses(tensors["queries"], tensors["keys"], tensors["queues"], T, size)
         for a, b in ((0, 1), (2, 0)):
