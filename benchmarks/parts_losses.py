@@ -12,7 +12,7 @@ from benchmarks.pair import Pair, Sizes, in_memory, largest_difference, position
 from benchmarks.parts_data import SEED, SKELETON
 from benchmarks.plain import losses as plain_losses
 from benchmarks.plain.stgcn import PlainSTGCN
-from ikem.encoders.initialization import initialise
+from ikem.encoders.initialization import initialize
 from ikem.encoders.stgcn import STGCN
 from ikem.losses.cross_modal import implicit_losses, mined_losses
 from ikem.losses.relational_distillation import relational_losses
@@ -80,7 +80,7 @@ def encoders(sizes: Sizes, device: torch.device, dropout: float, kind: str = "pu
     """The plain encoder and ours with the same parameters, in training mode."""
     widths = sizes.hidden_channels, sizes.hidden_dim, dropout
     plain, ours = PlainSTGCN(SKELETON, *widths), STGCN(SKELETON, *widths)
-    initialise(ours, SEED, "published" if kind == "published" else "pytorch")
+    initialize(ours, SEED, "published" if kind == "published" else "pytorch")
     plain.load_state_dict(ours.state_dict())
     return plain.to(device), ours.to(device)
 

@@ -20,7 +20,7 @@ from benchmarks.plain import linear as plain_linear
 from benchmarks.plain.steps import Draw, PlainContrast, PlainDistillation, of, view
 from benchmarks.plain.stgcn import PlainSTGCN
 from ikem import augment
-from ikem.encoders.initialization import initialise
+from ikem.encoders.initialization import initialize
 from ikem.evaluations.embed import embed_clips
 from ikem.evaluations.linear import LinearResult, linear_evaluation
 from ikem.modalities import MODALITIES
@@ -48,7 +48,7 @@ def settings(sizes: Sizes, dropout: float, **more: object) -> dict[str, Any]:
         "hidden_dim": sizes.hidden_dim,
         "feature_dim": sizes.feature_dim,
         "dropout": dropout,
-        "initialisation": "published",
+        "initialization": "published",
     }
     return {
         "skeleton": "ntu25",
@@ -111,12 +111,12 @@ def _contrast(sizes: Sizes, device: torch.device, stage: str) -> Pair:
             *(sizes.hidden_dim, sizes.feature_dim, sizes.queue, KEY_MOMENTUM, TEMPERATURE),
         ).to(device)
         model.load_state_dict(trainer.model.state_dict())
-        optimiser = _sgd([*model.query.parameters(), *model.exchange_head.parameters()])
+        optimizer = _sgd([*model.query.parameters(), *model.exchange_head.parameters()])
 
         def plain(draws: list[list[Draw]] | None = None) -> Tensor:
             both = draws or [material.drawn(), material.drawn()]
             query, key = (material.modalities(names, each) for each in both)
-            return model.step(optimiser, query, key, stage, follow)
+            return model.step(optimizer, query, key, stage, follow)
 
         def ours() -> Tensor:
             trainer.begin_epoch(0)
@@ -166,7 +166,7 @@ def distillation_step(sizes: Sizes, device: torch.device) -> Pair:
         trainer = DistillationTrainer(chosen, material.clips, device)
         for name, branch in trainer.model.teacher.items():
             cpu = branch.cpu()
-            initialise(cpu, seed_for(SEED, name), "pytorch")
+            initialize(cpu, seed_for(SEED, name), "pytorch")
             cpu.to(device)
         widths = sizes.hidden_channels, sizes.hidden_dim, dropout
         model = PlainDistillation(
@@ -176,14 +176,14 @@ def distillation_step(sizes: Sizes, device: torch.device) -> Pair:
             *(sizes.hidden_dim, sizes.feature_dim, sizes.queue, TEMPERATURE),
         ).to(device)
         model.load_state_dict(trainer.model.state_dict())
-        optimiser = _sgd(model.student.parameters())
+        optimizer = _sgd(model.student.parameters())
 
         def plain(draws: list[list[Draw]] | None = None) -> Tensor:
             both = draws or [material.drawn(), material.drawn()]
             teacher, student = (
                 material.modalities(names, each) for names, each in zip((teachers, students), both, strict=True)
             )
-            return model.step(optimiser, teacher, student)
+            return model.step(optimizer, teacher, student)
 
         def ours() -> Tensor:
             trainer.begin_epoch(0)
@@ -239,7 +239,7 @@ def linear(sizes: Sizes, device: torch.device) -> Pair:
         train, test = (held[:, part].contiguous() for part in _parts(sizes))
         schedule = {
             "epochs": epochs,
-            "decay_after": None,
+            "decay": {"epoch": None},
             "batch_size": sizes.batch,
             "learning_rate": rate,
             "momentum": MOMENTUM,

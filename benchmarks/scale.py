@@ -94,7 +94,7 @@ def linear(clips: int, folder: Path) -> Call:
     """Two epochs of six classifiers and of their fusion on kept embeddings, a quarter of them tested on."""
     held, labels = _embedded(clips, len(MODALITIES))
     train = clips - clips // 4
-    schedule = {"epochs": 2, "decay_after": None, "batch_size": 128, "learning_rate": 0.1}
+    schedule = {"epochs": 2, "decay": {"epoch": None}, "batch_size": 128, "learning_rate": 0.1}
     schedule |= {"momentum": 0.9, "weight_decay": 0.0}
     parts = held[:, :train].contiguous(), labels[:train], held[:, train:].contiguous(), labels[train:]
     del held

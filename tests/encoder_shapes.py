@@ -24,7 +24,7 @@ import torch  # noqa: E402
 from benchmarks.plain.stgcn import PlainSTGCN  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from ikem.encoders.initialization import initialise  # noqa: E402
+from ikem.encoders.initialization import initialize  # noqa: E402
 from ikem.encoders.stgcn import STGCN  # noqa: E402
 from ikem.encoders.strided import TimeConv2d  # noqa: E402
 from ikem.kernels.dispatch import plain  # noqa: E402
@@ -70,7 +70,7 @@ def check(shape: Shape) -> None:
     weight = torch.randn(clips, widths[1], generator=generator)
     disk = x.permute(0, 2, 3, 4, 1).contiguous()
     ours, published = STGCN(skeleton, *widths, dropout=0.0), PlainSTGCN(skeleton, *widths, dropout=0.0)
-    initialise(ours, 0, "pytorch")
+    initialize(ours, 0, "pytorch")
     published.load_state_dict(ours.state_dict())
     reference = PlainSTGCN(skeleton, *widths, dropout=0.0)
     reference.load_state_dict(ours.state_dict())

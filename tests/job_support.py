@@ -25,7 +25,7 @@ ROOT = HERE.parent
 TINY = HERE / "configs" / "tiny.yaml"
 
 LONGER = {
-    "recipes": {"tiny": {"schedule": {"epochs": 8, "decay_after": 6}, "exchange_after": 4}},
+    "recipes": {"tiny": {"schedule": {"epochs": 8, "decay": {"epoch": 6}}, "stage1_epochs": 4}},
     "methods": {"student": {"schedule": {"epochs": 4}}, "supervised": {"schedule": {"epochs": 6}}},
     "evaluations": {"finetune": {"schedule": {"epochs": 3}}},
     "benchmark": [

@@ -19,5 +19,5 @@ def test_the_demo_is_the_same_to_the_byte(tmp_path: Path) -> None:
     calm.run("--cores", "2")
     jobs, runs = run_with_kills(wild, random.Random(0), KILLS, SECONDS)
     assert jobs >= 3 and runs >= 2, wild.told[-4000:]
-    assert "going on from epoch" in wild.told
+    assert "resuming from epoch" in wild.told
     assert wild.differing_from(calm) == []

@@ -42,7 +42,7 @@ def evaluate(
     """
     single, fused = ([_classifier(each) for each in given] for given in weights)
     parameters = [parameter for layer in (*single, *fused) for parameter in layer.parameters()]
-    optimiser = torch.optim.SGD(parameters, lr=learning_rate, momentum=momentum)
+    optimizer = torch.optim.SGD(parameters, lr=learning_rate, momentum=momentum)
     history = []
     for order in orders:
         for rows in order.split(batch_size):
@@ -51,9 +51,9 @@ def evaluate(
             labels = train_labels[rows]
             losses = [F.cross_entropy(layer(feature), labels) for layer, feature in zip(single, features, strict=True)]
             losses.append(F.cross_entropy(_mean(fused, features), labels))
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             torch.stack(losses).sum().backward()
-            optimiser.step()
+            optimizer.step()
         with torch.no_grad():
             parts = []
             for rows in torch.arange(len(test_labels), device=test_labels.device).split(batch_size):

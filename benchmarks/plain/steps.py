@@ -91,7 +91,7 @@ class PlainContrast(nn.Module):
 
     def step(
         self,
-        optimiser: torch.optim.Optimizer,
+        optimizer: torch.optim.Optimizer,
         query: dict[str, Tensor],
         key: dict[str, Tensor],
         stage: str,
@@ -115,9 +115,9 @@ class PlainContrast(nn.Module):
                 *(torch.stack(list(part)) for part in (queries.values(), exchanged, keys.values(), queues.values())),
                 self.temperature,
             )
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.sum().backward()
-        optimiser.step()
+        optimizer.step()
         self.queue.put(keys)
         return loss.detach()
 
@@ -149,7 +149,7 @@ class PlainDistillation(nn.Module):
         self.queue = PlainQueues(self.teachers, feature_dim, queue_size)
         self.joined_queue = PlainQueues(["all"], joined, queue_size)
 
-    def step(self, optimiser: torch.optim.Optimizer, teacher: dict[str, Tensor], student: dict[str, Tensor]) -> Tensor:
+    def step(self, optimizer: torch.optim.Optimizer, teacher: dict[str, Tensor], student: dict[str, Tensor]) -> Tensor:
         """One step; returns the losses (S,)."""
         with torch.no_grad():
             features = {name: self.teacher[name](teacher[name]) for name in self.teachers}
@@ -159,9 +159,9 @@ class PlainDistillation(nn.Module):
         loss = losses.distillation_losses(
             embedded, torch.stack(list(features.values())), queues, joined, self.temperature
         )
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.sum().backward()
-        optimiser.step()
+        optimizer.step()
         self.queue.put(features)
         self.joined_queue.put({"all": F.normalize(torch.cat(list(features.values()), dim=1), dim=1)})
         return loss.detach()

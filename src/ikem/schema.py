@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 from ikem.modalities import MODALITIES
 
@@ -27,3 +28,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, validate_default=True, use_attribute_docstrings=True
     )
+
+
+def default_kind(kind: str) -> BeforeValidator:
+    """For a union of sections that `kind` tells apart: the kind of a section that names none."""
+
+    def named(value: Any) -> Any:
+        return {"kind": kind, **value} if isinstance(value, Mapping) else value
+
+    return BeforeValidator(named)

@@ -10,7 +10,7 @@ from ikem.encoders.fused import normalise, normalise_pool
 from ikem.encoders.graph import adjacency
 from ikem.encoders.graph_temporal import graph_temporal
 from ikem.encoders.heads import exchange_head, projection_head
-from ikem.encoders.initialization import initialise
+from ikem.encoders.initialization import initialize
 from ikem.encoders.mixing import Entries, graph_convolution
 from ikem.encoders.stgcn import STGCN, block_widths
 from ikem.encoders.temporal import convolve, convolve_slopes
@@ -185,30 +185,30 @@ def test_heads():
 
 
 @pytest.mark.parametrize("kind", ["published", "pytorch"])
-def test_initialisation_is_a_function_of_its_seed(kind):
+def test_initialization_is_a_function_of_its_seed(kind):
     with torch.random.fork_rng():
         one, two, three = (STGCN(NTU, 8, 32) for _ in range(3))
     before = torch.get_rng_state()
-    initialise(one, 5, kind)
+    initialize(one, 5, kind)
     torch.rand(1)
-    initialise(two, 5, kind)
+    initialize(two, 5, kind)
     torch.set_rng_state(before)
-    initialise(three, 6, kind)
+    initialize(three, 6, kind)
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
     assert not torch.equal(one.blocks[3].temporal.weight, three.blocks[3].temporal.weight)
     assert (one.blocks[2].edge_importance == 1).all()
 
 
-def test_published_initialisation():
+def test_published_initialization():
     with torch.random.fork_rng():
         model = STGCN(NTU)
-    initialise(model, 0, "published")
+    initialize(model, 0, "published")
     weight, norm = model.blocks[9].temporal.weight, model.blocks[9].temporal_norm
     assert abs(weight.std() - 0.02) < 1e-4 and abs(weight.mean()) < 1e-4
     assert abs(norm.weight.mean() - 1) < 0.01 and 0.015 < norm.weight.std() < 0.025
     assert all((layer.bias == 0).all() for layer in model.modules() if getattr(layer, "bias", None) is not None)
-    initialise(model, 0, "pytorch")
+    initialize(model, 0, "pytorch")
     assert abs(model.blocks[9].temporal.weight.std() - 0.0120) < 1e-3  # uniform within 1 / sqrt(9 * 256)
     assert (norm.weight == 1).all()
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ikem.evaluations.embed import standardise
+from ikem.evaluations.embed import standardize
 from ikem.evaluations.knn import knn_scores
 from ikem.evaluations.linear import linear_evaluation
 from ikem.evaluations.metrics import figures
@@ -19,7 +19,7 @@ from ikem.training.seeding import batches, epoch_order, seed_for
 
 SCHEDULE: dict[str, Any] = {
     "epochs": 4,
-    "decay_after": 3,
+    "decay": {"epoch": 3},
     "batch_size": 7,
     "learning_rate": 0.5,
     "momentum": 0.9,
@@ -51,9 +51,9 @@ def plain_linear(train: torch.Tensor, labels: torch.Tensor, fused: bool, name: s
     generator = torch.Generator().manual_seed(seed_for(seed, name))
     weight = torch.nn.Parameter((torch.randn(modalities, width, 3, generator=generator) * 0.02).double())
     bias = torch.nn.Parameter(torch.zeros(modalities, 1, 3, dtype=torch.float64))
-    optimiser = torch.optim.SGD([weight, bias], lr=0.5, momentum=0.9, weight_decay=1e-3)
+    optimizer = torch.optim.SGD([weight, bias], lr=0.5, momentum=0.9, weight_decay=1e-3)
     for epoch in range(4):
-        optimiser.param_groups[0]["lr"] = learning_rate(SCHEDULE, epoch)
+        optimizer.param_groups[0]["lr"] = learning_rate(SCHEDULE, epoch)
         for rows in batches(epoch_order(seed, epoch, count), 7, drop_last=False):
             logits = train[:, rows].double() @ weight + bias
             wanted = labels[rows]
@@ -61,9 +61,9 @@ def plain_linear(train: torch.Tensor, labels: torch.Tensor, fused: bool, name: s
                 loss = functional.cross_entropy(logits.mean(dim=0), wanted)
             else:
                 loss = torch.stack([functional.cross_entropy(each, wanted) for each in logits]).sum()
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
     return (train.double() @ weight + bias).detach()
 
 
@@ -113,11 +113,11 @@ def test_knn_of_fewer_clips_than_neighbours() -> None:
     assert knn_scores(train, torch.arange(3), train, 3, k=10).argmax(axis=1).tolist() == [0, 1, 2]
 
 
-def test_standardised_over_the_chosen_rows() -> None:
+def test_standardized_over_the_chosen_rows() -> None:
     values = torch.randn(50, 4, generator=torch.Generator().manual_seed(1)) * 1e-5 + 3
     values[:, 3] = 7
     rows = np.arange(0, 50, 2)
-    made = standardise(values, rows)
+    made = standardize(values, rows)
     np.testing.assert_allclose(made[rows, :3].mean(dim=0), 0, atol=1e-5)
     np.testing.assert_allclose(made[rows, :3].std(dim=0, correction=0), 1, atol=1e-5)
     assert (made[:, 3] == 0).all()

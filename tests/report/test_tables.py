@@ -228,7 +228,7 @@ def test_naming_follows_the_config() -> None:
             },
             "evaluations": {
                 "near": {"kind": "knn", "k": 1},
-                "few": {"kind": "semi", "fraction": 0.1, "schedule": {"epochs": 1, "decay_after": None}},
+                "few": {"kind": "semi", "fraction": 0.1, "schedule": {"epochs": 1, "decay": {"epoch": None}}},
                 "all": {"kind": "finetune"},
             },
             "benchmark": [{"dataset": "mine", "protocols": ["xsub"], "methods": ["two"], "evaluations": ["near"]}],

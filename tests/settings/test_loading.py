@@ -30,7 +30,7 @@ def test_shipped_configs_are_valid(path: Path) -> None:
         ("recipes.tiny.schedule.epoch", 3, ["recipes.tiny.schedule.epoch: unknown key", "epochs"]),
         ("recipes.tiny.schedule.epochs", "many", ["recipes.tiny.schedule.epochs: 'many'", "integer"]),
         ("recipes.tiny.schedule.epochs", 0, ["recipes.tiny.schedule.epochs: 0", "greater than or equal to 1"]),
-        ("recipes.tiny.exchange_after", 9, ["recipes.tiny", "exchange_after must be less than schedule.epochs (4)"]),
+        ("recipes.tiny.stage1_epochs", 9, ["recipes.tiny", "stage1_epochs must be less than schedule.epochs (4)"]),
         ("recipes.tiny.contrast.temperature", 0.001, ["temperature: 0.001", "0.025"]),
         ("methods.ikem-3.modalities", ["joint", "joints"], ["methods.ikem-3.modalities.1: 'joints'", "'motion'"]),
         ("methods.ikem-3.modalities", ["joint", "joint"], ["methods.ikem-3", "differ"]),
@@ -89,7 +89,7 @@ def test_published_protocol_is_the_default() -> None:
         0.07,
     )
     schedule = recipe.schedule
-    assert (schedule.epochs, recipe.exchange_after, schedule.decay_after) == (300, 150, 250)
+    assert (schedule.epochs, recipe.stage1_epochs, schedule.decay_after) == (300, 150, 250)
     assert (schedule.batch_size, schedule.learning_rate, schedule.momentum) == (128, 0.1, 0.9)
     assert schedule.weight_decay == 1e-4
     assert (recipe.encoder.hidden_channels, recipe.encoder.hidden_dim, recipe.encoder.feature_dim) == (16, 256, 128)

@@ -27,11 +27,11 @@ def views(names=NAMES, clips=4, seed=0):
     return tuple({name: torch.randn(clips, 2, 3, 8, 25, generator=generator) for name in names} for _ in range(2))
 
 
-def step(contrast, optimiser, stage, seed, **options):
-    optimiser.zero_grad(set_to_none=True)
+def step(contrast, optimizer, stage, seed, **options):
+    optimizer.zero_grad(set_to_none=True)
     losses = contrast.losses(*views(contrast.modalities, seed=seed), stage, dropout_seed=seed, **options)
     torch.stack(list(losses.values())).sum().backward()
-    optimiser.step()
+    optimizer.step()
     return {name: loss.item() for name, loss in losses.items()}
 
 
@@ -66,26 +66,26 @@ def test_what_is_drawn_for_a_modality_does_not_depend_on_the_others():
 
 def test_global_random_state_is_left_alone():
     before = torch.get_rng_state()
-    contrast = model(initialisation="pytorch")
-    step(contrast, contrast.optimiser(0.1, 0.9, 0), "contrast", 1)
+    contrast = model(initialization="pytorch")
+    step(contrast, contrast.optimizer(0.1, 0.9, 0), "contrast", 1)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_stage_1_together_equals_stage_1_alone(threads):
     """Losses and all of the state."""
     together = model()
-    optimiser = together.optimiser(0.1, 0.9, 1e-4)
-    losses = [step(together, optimiser, "contrast", seed) for seed in (4, 5, 6)]
+    optimizer = together.optimizer(0.1, 0.9, 1e-4)
+    losses = [step(together, optimizer, "contrast", seed) for seed in (4, 5, 6)]
     for name in NAMES:
         alone = model([name])
-        optimiser = alone.optimiser(0.1, 0.9, 1e-4)
+        optimizer = alone.optimizer(0.1, 0.9, 1e-4)
         for seed, expected in zip((4, 5, 6), losses, strict=True):
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             query, key = ({name: view[name]} for view in views(seed=seed))
             loss = alone.losses(query, key, "contrast", dropout_seed=seed)[name]
             assert alike(loss.item(), expected[name], threads)
             loss.backward()
-            optimiser.step()
+            optimizer.step()
         state = together.state_dict()
         for key, value in alone.state_dict().items():
             assert alike(state[key], value, threads), key
@@ -94,8 +94,8 @@ def test_stage_1_together_equals_stage_1_alone(threads):
 def test_a_step_in_its_parts():
     """Queries; the keys follow; keys; losses against the queues as they were; then the queues take the keys."""
     contrast = model(dropout=0.0)
-    optimiser = contrast.optimiser(0.1, 0.9, 1e-4)
-    step(contrast, optimiser, "contrast", 1)
+    optimizer = contrast.optimizer(0.1, 0.9, 1e-4)
+    step(contrast, optimizer, "contrast", 1)
     old, queues = copy.deepcopy(contrast), contrast.state_dict()
     queues = torch.stack([queues[f"queue.{name}"] for name in NAMES]).clone()
     query_view, key_view = views(seed=2)
@@ -141,35 +141,35 @@ def test_exchange_losses(explicit, implicit):
 
 def test_only_the_followed_keys_move_in_the_exchange():
     contrast = model()
-    optimiser = contrast.optimiser(0.1, 0.9, 1e-4)
-    step(contrast, optimiser, "contrast", 1)
+    optimizer = contrast.optimizer(0.1, 0.9, 1e-4)
+    step(contrast, optimizer, "contrast", 1)
     before = copy.deepcopy(contrast.key)
-    step(contrast, optimiser, "exchange", 2, follow=["motion"])
+    step(contrast, optimizer, "exchange", 2, follow=["motion"])
     for name in NAMES:
         moved = not torch.equal(contrast.key[name].head[0].weight, before[name].head[0].weight)
         assert moved == (name == "motion")
         mean = "input_norm.running_mean"
         assert not torch.equal(contrast.key[name].encoder.state_dict()[mean], before[name].encoder.state_dict()[mean])
-    step(contrast, optimiser, "exchange", 3)  # all follow
+    step(contrast, optimizer, "exchange", 3)  # all follow
     assert not torch.equal(contrast.key["bone"].head[0].weight, before["bone"].head[0].weight)
 
 
 def test_parameters_without_gradient_stay():
     contrast = model()
     before = copy.deepcopy(contrast.exchange_head)
-    step(contrast, contrast.optimiser(0.1, 0.9, 0.1), "contrast", 1)
+    step(contrast, contrast.optimizer(0.1, 0.9, 0.1), "contrast", 1)
     assert all(torch.equal(a, b) for a, b in zip(contrast.exchange_head.parameters(), before.parameters(), strict=True))
 
 
 def test_a_state_is_all_there_is():
-    """Going on from a state (with the optimiser's momentum) is the same as never having stopped."""
+    """Going on from a state (with the optimizer's momentum) is the same as never having stopped."""
     one = model()
-    first = one.optimiser(0.1, 0.9, 1e-4)
+    first = one.optimizer(0.1, 0.9, 1e-4)
     step(one, first, "contrast", 1)
     step(one, first, "exchange", 2)
     two = model(seed=9)
     two.load_state_dict(one.state_dict())
-    second = two.optimiser(0.1, 0.9, 1e-4)
+    second = two.optimizer(0.1, 0.9, 1e-4)
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     for seed in (3, 4):
         assert step(one, first, "exchange", seed) == step(two, second, "exchange", seed)
@@ -180,7 +180,7 @@ def test_stage_1_states_load_by_name():
     merged = {}
     for name in NAMES:
         alone = model([name], seed=3)
-        step(alone, alone.optimiser(0.1, 0.9, 0), "contrast", 1)
+        step(alone, alone.optimizer(0.1, 0.9, 0), "contrast", 1)
         merged |= alone.state_dict()
     together = model(seed=4)
     missing = together.load_state_dict(merged, strict=False)
@@ -194,24 +194,24 @@ def test_stage_1_states_load_by_name():
 def test_loss_falls():
     """On one batch over and over, whose keys must then not stand in the queue as negatives."""
     contrast = model(["bone"], dropout=0.0, queue_size=500)
-    optimiser = contrast.optimiser(0.1, 0.9, 0)
+    optimizer = contrast.optimizer(0.1, 0.9, 0)
     view, other = views(["bone"], clips=8)
     queue = contrast.queue.stacked.clone()
     losses = []
     for _ in range(15):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         contrast.queue.flush()
         contrast.queue.stacked.copy_(queue)
         loss = contrast.losses(view, other, "contrast")["bone"]
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.6 * losses[0]
 
 
 def test_a_queue_smaller_than_a_batch():
     contrast = model(queue_size=3)
-    step(contrast, contrast.optimiser(0.1, 0.9, 0), "exchange", 1)
+    step(contrast, contrast.optimizer(0.1, 0.9, 0), "exchange", 1)
     assert int(contrast.state_dict()["queue.pointer"]) == 1
 
 

@@ -38,7 +38,7 @@ SMALL = {
             "kind": "supervised",
             "recipe": "tiny",
             "modalities": ["joint"],
-            "schedule": {"epochs": 2, "decay_after": None, "batch_size": 8, "learning_rate": 1e30},
+            "schedule": {"epochs": 2, "decay": {"epoch": None}, "batch_size": 8, "learning_rate": 1e30},
         },
     },
     "benchmark": [
@@ -112,7 +112,7 @@ def both(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 def test_results_are_equal_to_the_byte(both: tuple[Path, Path, list[str]]) -> None:
     calm, wild, told = both
-    assert "going on from epoch" in told[2]
+    assert "resuming from epoch" in told[2]
     names = list((calm / "results").rglob("*"))
     kinds = {name.name for name in names}
     assert {"state.safetensors", "metrics.csv", "embeddings.safetensors", "frozen.json", "results.csv"} <= kinds

@@ -136,7 +136,7 @@ def test_two_snakemakes_on_one_machine(workshop: Workshop, tmp_path: Path) -> No
         shutil.copytree(ROOT / "rules", place / "rules")
         shutil.copytree(workshop.results / "tiny" / "prepared", place / "results" / "tiny" / "prepared")
         shutil.copytree(workshop.results / "tiny" / "splits", place / "results" / "tiny" / "splits")
-        longer = {"recipes": {"tiny": {"schedule": {"epochs": 80}, "exchange_after": 60}}}
+        longer = {"recipes": {"tiny": {"schedule": {"epochs": 80}, "stage1_epochs": 60}}}
         config = write_config(place, LONGER, longer)
         target = place / "results" / "tiny" / "xsub" / "seed0" / "stage1" / "tiny" / "joint" / "state.safetensors"
         environment = snakemake_environment(IKEM_PRETEND_DEVICES="1", IKEM_LOCK_FOLDER=str(tmp_path / "locks"))

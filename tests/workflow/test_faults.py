@@ -67,7 +67,7 @@ def test_disk_full(workshop: Workshop, small_disk: Path) -> None:
     remount(small_disk, "size=8m")
     again = workshop.start(job, output)
     assert again.wait() == 0, again.told
-    assert "going on from" in again.told
+    assert "resuming from" in again.told
     assert same(job.output, output)
 
 
@@ -118,7 +118,7 @@ def test_corrupted_checkpoint(workshop: Workshop, checkpoint: Path, tmp_path: Pa
         path.write_bytes({"cut": path.read_bytes()[:-1], "empty": b"", "foreign": b"PK\x03\x04" * 50}[harm])
     process = workshop.start(job, tmp_path / "job" / "state.safetensors")
     assert process.wait() == 0, process.told
-    assert f"starting afresh: {path}" in process.told
+    assert f"starting from scratch: {path}" in process.told
     assert same(job.output, tmp_path / "job" / "state.safetensors")
 
 
@@ -215,7 +215,7 @@ def test_killed_by_the_kernel_for_memory(workshop: Workshop, tmp_path: Path, tig
     assert state.remark.endswith("goes on from its checkpoint")
     again = workshop.start(job, output, log=log)
     assert again.wait() == 0, again.told
-    assert "going on from" in again.told
+    assert "resuming from" in again.told
     assert same(job.output, output)
     assert state_of(killed).word == "done"
 

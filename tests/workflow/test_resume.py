@@ -76,7 +76,7 @@ def test_killed_at_random_moments(workshop: Workshop, tmp_path: Path, kind: str)
         process = workshop.start(job, output)
         time.sleep(duration * moments.uniform(0.1, 0.6))
         killed += kill(process)
-        resumed += "going on from" in process.told
+        resumed += "resuming from" in process.told
         if process.status == 0:  # it had ended already: once more from the beginning
             for path in output.parent.iterdir():
                 path.unlink()
@@ -84,7 +84,7 @@ def test_killed_at_random_moments(workshop: Workshop, tmp_path: Path, kind: str)
             assert not output.with_name(f"{output.name}.run.json").exists()
     last = workshop.start(job, output)
     assert last.wait() == 0, last.told
-    assert resumed + ("going on from" in last.told)
+    assert resumed + ("resuming from" in last.told)
     assert_same_result(job, output)
 
 
@@ -126,7 +126,7 @@ def test_asked_to_leave(workshop: Workshop, tmp_path: Path, kind: str, number: s
     assert not output.exists()
     again = workshop.start(job, output, minutes=60, log=log)
     assert again.wait() == 0, again.told
-    assert "going on from" in again.told
+    assert "resuming from" in again.told
     assert_same_result(job, output)
 
 
@@ -161,7 +161,7 @@ def test_the_real_command_line_killed(workshop: Workshop, tmp_path: Path) -> Non
     process.wait()
     again = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert again.returncode == 0, again.stderr
-    assert "going on from epoch 5, step" in again.stderr
+    assert "resuming from epoch 5, step" in again.stderr
     assert_same_result(job, output)
 
 
@@ -191,7 +191,7 @@ def test_snakemake_killed(workshop: Workshop, tmp_path: Path) -> None:
     assert list((tmp_path / ".snakemake" / "locks").iterdir())  # left behind
     again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200)
     assert again.returncode == 0, again.stderr[-3000:]
-    assert "going on from epoch" in again.stderr
+    assert "resuming from epoch" in again.stderr
     assert same(output, job.output)
 
 
@@ -223,7 +223,7 @@ def test_other_settings_start_afresh(workshop: Workshop, tmp_path: Path) -> None
     assert kill(process)
     again = workshop.start(job, output, log=log)
     assert again.wait() == 0, again.told
-    assert "starting afresh: the checkpoint was made with other settings, data or code" in log.read_text()
+    assert "starting from scratch: the checkpoint was made with other settings, data or code" in log.read_text()
     assert "going on" not in log.read_text()
     assert_same_result(job, output)
 

@@ -74,7 +74,7 @@ def test_the_demo_through_slurm(cluster: Cluster, tmp_path_factory: pytest.TempP
     logs = remote.results / "logs" / "demo" / "xsub" / "seed0"
     for name in ("exchange/ikem-6", "stage1/demo/joint", "stage1/demo/motion"):
         (log,) = (logs / name).glob("*.safetensors.log")
-        assert "going on from epoch" in log.read_text()
+        assert "resuming from epoch" in log.read_text()
         assert re.search(r"device \d, as the scheduler gave it", log.read_text())
     # Snakemake removes the log of a job that it submits again; SLURM keeps what the job said.
     kept = "".join(

@@ -26,12 +26,12 @@ logger = logging.getLogger("ikem")
 
 def acquire(job: Job, inputs: Mapping[str, Path], data: Path) -> None:
     """Run an `acquire` job: find or get the raw file of one role, and write where it is."""
-    from ikem.workflow.job_types import MADE
+    from ikem.synthetic.settings import RAW_FILES
 
     role = job.settings["role"]
-    if "made" in inputs:
-        made = inputs["made"]
-        path = next(made.with_name(names[role]) for names in MADE.values() if names["skeletons"] == made.name)
+    if "synthetic" in inputs:
+        source = inputs["synthetic"]
+        path = next(source.with_name(names[role]) for names in RAW_FILES.values() if names["skeletons"] == source.name)
     else:
         path = get_archive({name: Archive(**entry) for name, entry in job.settings["archives"].items()}, role, data)
     write_json(job.output, describe(path))

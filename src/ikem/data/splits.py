@@ -1,4 +1,4 @@
-"""Splits as lists of indices, checked against the published numbers of clips, and draws of training clips."""
+"""Splits as lists of indices, checked against the published numbers of clips, and label subsets."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ def split_job(job: Job, prepared: Path) -> None:
     write_json(job.output, make_split(samples, protocol, job.settings["partial"]))
 
 
-def draw_job(job: Job, split: Path) -> None:
-    """Run a `draw` job; `split` is splits/{protocol}.json, the samples are in prepared/ beside it."""
+def label_subset_job(job: Job, split: Path) -> None:
+    """Run a `label_subset` job; `split` is splits/{protocol}.json, the samples are in prepared/ beside it."""
     samples = load_samples(split.parent.parent / "prepared" / "samples.csv")
     settings = job.settings
-    names = draw(samples, read_split(split)["train"], settings["fraction"], settings["draw"], settings["sampling"])
+    train, chosen = read_split(split)["train"], (settings["fraction"], settings["number"], settings["sampling"])
+    names = label_subset(samples, train, *chosen)
     write_text(job.output, "".join(f"{name}\n" for name in names))
 
 
@@ -112,19 +113,19 @@ def _is_indices(value: object) -> bool:
     return isinstance(value, list) and all(type(index) is int and index >= 0 for index in value) and bool(value)
 
 
-def draw(
+def label_subset(
     samples: pd.DataFrame, train: Sequence[int], fraction: float, number: int, sampling: Sampling = "per-class"
 ) -> list[str]:
     """Names of the training clips whose labels are used, in order of the table.
 
-    A clip's rank is the SHA-256 of "{number}/{name}", so a draw depends on names alone: not on the order of the
-    table, nor on a generator; and a smaller fraction's draw is part of a larger one's.
+    A clip's rank is the SHA-256 of "{number}/{name}", so a subset depends on names alone: not on the order of the
+    table, nor on a generator; and a smaller fraction's subset is part of a larger one's.
 
     Args:
         samples: a samples table.
         train: indices of the training clips.
         fraction: share of them to draw.
-        number: which draw.
+        number: which subset.
         sampling: "per-class": of each class's n clips round(fraction n), halves up, at least one. "uniform": of all n
             clips the whole part of fraction n, at least one.
     """
@@ -141,8 +142,8 @@ def draw(
     return [str(samples["name"].iat[index]) for index in sorted(chosen)]
 
 
-def read_draw(path: Path) -> list[str]:
-    """Read the clip names of a draw, one a line.
+def read_label_subset(path: Path) -> list[str]:
+    """Read the clip names of a label subset, one a line.
 
     Raises:
         InputError: the file is missing or empty.

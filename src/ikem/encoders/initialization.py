@@ -7,10 +7,10 @@ from typing import Literal
 import torch
 from torch import nn
 
-Initialisation = Literal["published", "pytorch"]
+Initialization = Literal["published", "pytorch"]
 
 
-def initialise(module: nn.Module, seed: int, kind: Initialisation) -> None:
+def initialize(module: nn.Module, seed: int, kind: Initialization) -> None:
     """Draw all parameters of `module` anew, in the order of its submodules; they are expected on the CPU.
 
     Args:

@@ -1,0 +1,1 @@
+"""Evaluations: a folder each, with `evaluation.py` (a declaration without torch) and the code that it names."""

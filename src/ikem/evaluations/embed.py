@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,10 @@ from ikem.data.splits import read_split
 from ikem.data.store import open_array
 from ikem.encoders.stgcn import STGCN
 from ikem.errors import InputError
-from ikem.settings import Encoder
+from ikem.settings.training import Encoder
 from ikem.skeleton import load_skeleton
-from ikem.training.checkpoint import load_tensors, save_tensors
-from ikem.training.classify import build_encoder
-from ikem.workflow.device import one_device
+from ikem.training.checkpoint import load_tensors
+from ikem.training.classifier import build_encoder
 from ikem.workflow.run_context import Job
 
 logger = logging.getLogger("ikem")
@@ -26,25 +26,26 @@ logger = logging.getLogger("ikem")
 _BATCH = 128
 
 
-def load_encoder(state: Path, modality: str, settings: Encoder, skeleton: str) -> STGCN:
+def load_encoder(state: Path, modality: str, settings: Encoder, skeleton: str, prefix: str) -> STGCN:
     """The trained encoder of a modality, in evaluation mode.
+
+    Args:
+        prefix: of its parameters in the state, with "{modality}" for its name.
 
     Raises:
         InputError: the state is damaged, or holds no such encoder.
     """
     tensors, _ = load_tensors(state)
     encoder = build_encoder(settings, load_skeleton(skeleton))
-    for prefix in (f"query.{modality}.encoder.", f"student.{modality}.encoder.", "encoder."):
-        held = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        if held:
-            try:
-                encoder.load_state_dict(held)
-            except RuntimeError as error:
-                raise InputError(
-                    f"holds another encoder ({' '.join(str(error).split())})", location=str(state)
-                ) from error
-            return encoder.eval()
-    raise InputError(f"holds no encoder of {modality}", location=str(state))
+    start = prefix.format(modality=modality)
+    parameters = {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
+    if not parameters:
+        raise InputError(f"holds no encoder of {modality}", location=str(state))
+    try:
+        encoder.load_state_dict(parameters)
+    except RuntimeError as error:
+        raise InputError(f"holds another encoder ({' '.join(str(error).split())})", location=str(state)) from error
+    return encoder.eval()
 
 
 @torch.inference_mode()
@@ -59,7 +60,7 @@ def embed_clips(encoder: STGCN, array: NDArray[np.float32], device: torch.device
     return torch.cat(parts)
 
 
-def standardise(embedding: Tensor, rows: NDArray[np.int64]) -> Tensor:
+def standardize(embedding: Tensor, rows: NDArray[np.int64]) -> Tensor:
     """(N, width) with mean 0 and deviation 1 of each dimension over `rows`; one that does not vary becomes 0."""
     values = embedding.double()
     chosen = values[torch.from_numpy(rows)]
@@ -68,27 +69,27 @@ def standardise(embedding: Tensor, rows: NDArray[np.int64]) -> Tensor:
     return ((values - chosen.mean(dim=0)) * scale).float()
 
 
-def embed(
-    job: Job, modalities: dict[str, Path], states: dict[str, Path], split: Path | None = None, device: str = "auto"
-) -> None:
-    """Run an `embed` job: a safetensors file with (N, hidden_dim) float32 for each modality, rows as in samples.csv
+def embed_modalities(
+    job: Job, arrays: Mapping[str, Path], states: Mapping[str, Path], split: Path | None, device: torch.device
+) -> dict[str, Tensor]:
+    """Embed all clips by the encoder of each modality of a job: (N, D) float32 on the CPU.
 
     Args:
-        modalities: the array of each modality.
+        arrays: the array of each modality.
         states: for each modality the state that holds its encoder.
-        split: if given, embeddings are standardised over its training clips.
+        split: if given, embeddings are standardized over its training clips.
     """
     settings = job.settings
-    torch.set_num_threads(settings["threads"])
+    options = Encoder(**settings["encoder"])
     embeddings: dict[str, Tensor] = {}
-    with one_device(device, job) as chosen:
-        for modality in settings["modalities"]:
-            encoder = load_encoder(states[modality], modality, Encoder(**settings["encoder"]), settings["skeleton"])
-            array = open_array(modalities[modality])
-            embedding = embed_clips(encoder, array, chosen, settings["precision"])
-            if split is not None:
-                embedding = standardise(embedding, np.asarray(read_split(split)["train"], np.int64))
-            embeddings[modality] = embedding
-            logger.info("embedded %d clips of %s", len(array), modality)
-            job.leave_if_asked()
-    save_tensors(job.output, embeddings, {"digest": job.digest})
+    for modality in settings["modalities"]:
+        prefix = settings["encoder_prefix"]
+        encoder = load_encoder(states[modality], modality, options, settings["skeleton"], prefix)
+        array = open_array(arrays[modality])
+        embedding = embed_clips(encoder, array, device, settings["precision"])
+        if split is not None:
+            embedding = standardize(embedding, np.asarray(read_split(split)["train"], np.int64))
+        embeddings[modality] = embedding
+        logger.info("embedded %d clips of %s", len(array), modality)
+        job.leave_if_asked()
+    return embeddings

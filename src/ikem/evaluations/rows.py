@@ -1,24 +1,27 @@
-"""What every evaluation writes: rows of the long table, and the confusion matrix of each."""
+"""What every evaluation writes: rows of the table of results, and the confusion matrix of each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ikem.data.splits import read_split
 from ikem.data.store import load_samples
-from ikem.evaluations.metrics import figures
+from ikem.evaluations.metrics import classification, confusion_matrix
 from ikem.files import atomic, write_json
 from ikem.report.results import MODALITIES
 
+if TYPE_CHECKING:
+    from ikem.evaluations.task import Outcome
+
 
 @dataclass(frozen=True)
-class Labelled:
+class Labels:
     """The labels of a split.
 
     Attributes:
@@ -35,12 +38,12 @@ class Labelled:
     complete: bool
 
 
-def read_labelled(position: Path, split: Path) -> Labelled:
-    """Read the labels beside prepared/position.npy and a split of them."""
+def read_labels(position: Path, split: Path) -> Labels:
+    """Read the labels next to prepared/position.npy and a split of them."""
     labels = load_samples(position.with_name("samples.csv"))["label"].to_numpy(np.int64).copy()
     parts = read_split(split)
     train, test = (np.asarray(parts[name], np.int64) for name in ("train", "test"))
-    return Labelled(train, test, labels, int(labels.max()) + 1, bool(parts["complete"]))
+    return Labels(train, test, labels, int(labels.max()) + 1, bool(parts["complete"]))
 
 
 def streams(modalities: Sequence[str]) -> str:
@@ -51,55 +54,41 @@ def streams(modalities: Sequence[str]) -> str:
 class Rows:
     """Collects the rows and confusion matrices of one evaluation job."""
 
-    def __init__(self, names: Mapping[str, Any], labelled: Labelled) -> None:
-        """Start empty; `names` are the keys that all rows share (dataset, protocol, method, seed, ...)."""
-        self._names, self._labelled = dict(names), labelled
+    def __init__(self, names: Mapping[str, Any], labels: Labels) -> None:
+        """Start empty; `names` are the keys that all rows share: dataset, protocol, method, seed, evaluation."""
+        self._names, self._labels = dict(names), labels
         self._rows: list[dict[str, Any]] = []
-        self._confusions: dict[str, dict[str, NDArray[np.int64]]] = {}
+        self._confusions: dict[str, NDArray[np.int64]] = {}
 
-    def add(
-        self,
-        evaluation: str,
-        modalities: Sequence[str],
-        scores: NDArray[np.floating],
-        train_clips: int,
-        history: NDArray[np.float64] | None = None,
-    ) -> float:
-        """Judge test scores (n_test, K); `history` is the top-1 of each epoch. Returns the top-1."""
-        judged = figures(scores, self._labelled.labels[self._labelled.test])
-        name = streams(modalities)
-        best = None if history is None else int(np.argmax(history))
+    def add(self, outcome: Outcome) -> dict[str, Any]:
+        """Compute the metrics of an outcome; returns its row."""
+        labels = self._labels.labels[self._labels.test]
+        name, subset = streams(outcome.modalities), outcome.label_subset
         self._rows.append(
             {
                 **self._names,
-                "evaluation": evaluation,
                 "streams": name,
-                "draw": self._names.get("draw"),
-                "top1": judged.top1,
-                "top5": judged.top5,
-                "mean_class": judged.mean_class,
-                "best_top1": None if best is None or history is None else float(history[best]),
-                "best_epoch": None if best is None else best + 1,
-                "train_clips": train_clips,
-                "test_clips": len(self._labelled.test),
-                "classes": self._labelled.classes,
-                "complete": self._labelled.complete,
+                "label_subset": subset,
+                "metrics": classification(outcome.scores, labels) | dict(outcome.metrics),
+                "train_clips": len(self._labels.train) if outcome.train_clips is None else outcome.train_clips,
+                "test_clips": len(labels),
+                "classes": self._labels.classes,
+                "complete": self._labels.complete,
             }
         )
-        self._confusions.setdefault(evaluation, {})[name] = judged.confusion
-        return judged.top1
+        key = name if subset is None else f"{name}.subset{subset}"
+        self._confusions[key] = confusion_matrix(outcome.scores, labels)
+        return self._rows[-1]
 
     def write(self, output: Path) -> list[Path]:
-        """Write the rows, and beside them the confusion matrices of each evaluation by streams; returns those files."""
-        beside = []
-        for evaluation, matrices in self._confusions.items():
-            beside.append(confusion_path(output, evaluation))
-            with atomic(beside[-1]) as temporary, open(temporary, "wb") as stream:
-                np.savez_compressed(stream, allow_pickle=False, **matrices)
+        """Write the rows, and next to them the confusion matrices by streams and label subset; returns that file."""
+        path = confusion_path(output)
+        with atomic(path) as temporary, open(temporary, "wb") as stream:
+            np.savez_compressed(stream, allow_pickle=False, **self._confusions)
         write_json(output, {"rows": self._rows})
-        return beside
+        return [path]
 
 
-def confusion_path(output: Path, evaluation: str) -> Path:
-    """Where the confusion matrices of an evaluation lie."""
-    return output.with_name(f"{output.stem}.{evaluation}.confusion.npz")
+def confusion_path(output: Path) -> Path:
+    """The file of the confusion matrices of an evaluation job."""
+    return output.with_name(f"{output.stem}.confusion.npz")

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ikem.methods.registry import METHODS
 from ikem.report.results import MODALITIES, clean
-from ikem.settings import Config, Evaluation, Finetune, Knn, Linear, Random, Supervised
+from ikem.settings import Config
 
 
 @dataclass(frozen=True)
@@ -86,20 +87,16 @@ def naming_of(config: Config) -> Naming:
     """The naming that follows from a config. Made recordings have no published values."""
     evaluations = config.evaluations.items()
     return Naming(
-        methods={name: method.title or name for name, method in config.methods.items()},
+        methods={name: method.title or method.default_title(name, config) for name, method in config.methods.items()},
         datasets={name: dataset.title for name, dataset in config.datasets.items()},
-        evaluations={name: _evaluation_title(evaluation) for name, evaluation in evaluations},
+        evaluations={name: evaluation.title for name, evaluation in evaluations},
         protocols={name: tuple(dataset.protocols) for name, dataset in config.datasets.items()},
         classes={name: dataset.class_names for name, dataset in config.datasets.items() if dataset.class_names},
-        unranked=frozenset(name for name, method in config.methods.items() if isinstance(method, Random | Supervised)),
+        unranked=frozenset(name for name, method in config.methods.items() if not METHODS[method.kind].ranked),
         published_as={name: method.published_as for name, method in config.methods.items() if method.published_as},
         published_datasets={name: None for name, dataset in config.datasets.items() if dataset.synthetic},
-        published_evaluations={name: _published_evaluation(evaluation) for name, evaluation in evaluations},
-        fractions={
-            name: 1.0 if isinstance(evaluation, Finetune) else evaluation.fraction
-            for name, evaluation in evaluations
-            if not isinstance(evaluation, Linear | Knn)
-        },
+        published_evaluations={name: evaluation.published_as for name, evaluation in evaluations},
+        fractions={name: item.label_fraction for name, item in evaluations if item.label_fraction is not None},
     )
 
 
@@ -108,25 +105,6 @@ def streams_title(streams: str) -> str:
     if streams == "+".join(MODALITIES):
         return f"all {len(MODALITIES)} modalities"
     return clean(streams.replace("_", " ")) or "–"
-
-
-def _evaluation_title(evaluation: Evaluation) -> str:
-    if isinstance(evaluation, Linear):
-        return "Linear evaluation"
-    if isinstance(evaluation, Knn):
-        return f"Nearest neighbours (cosine, k = {evaluation.k})"
-    if isinstance(evaluation, Finetune):
-        return "Fine-tuning, all labels"
-    how = "drawn in each class" if evaluation.sampling == "per-class" else "drawn uniformly"
-    return f"Semi-supervised, {100 * evaluation.fraction:g} % of the labels, {how}"
-
-
-def _published_evaluation(evaluation: Evaluation) -> str:
-    if isinstance(evaluation, Knn):
-        return f"knn-{evaluation.k}"
-    if isinstance(evaluation, Linear | Finetune):
-        return evaluation.kind
-    return f"semi-{100 * evaluation.fraction:g}%"
 
 
 def _ordered(entries: Iterable[str], order: Iterable[str]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ikem.report.labels import Naming, streams_title
 from ikem.report.literature import Published, published_lines, published_value
 from ikem.report.results import Missing, Row, clean, streams_order
-from ikem.report.summary import Cell, Summary, summarise, widest
+from ikem.report.summary import Cell, Summary, summarize, widest
 
 DAGGER = "†"
 """Marks figures on data that are not the published number of clips."""
@@ -90,7 +90,7 @@ def evaluations_of(rows: Iterable[Row], missing: Iterable[Missing], naming: Nami
 
 def lay_out(rows: Sequence[Row], missing: Sequence[Missing], evaluation: str, naming: Naming) -> Table:
     """Lay out the table of one evaluation."""
-    summaries = summarise(rows, missing, evaluation)
+    summaries = summarize(rows, missing, evaluation)
     splits = tuple(naming.ordered_splits((cell.dataset, cell.protocol) for cell in summaries))
     published = {
         cell: value
@@ -223,10 +223,10 @@ def _caption(summaries: Iterable[Summary]) -> str:
     if not found:
         return "No figures yet."
     seeds = _range([summary.seeds for summary in found], "seed")
-    draws = [summary.draws for summary in found if summary.draws]
-    runs = f"{seeds} and {_range(draws, 'draw')} of the labelled clips" if draws else seeds
+    subsets = [summary.label_subsets for summary in found if summary.label_subsets]
+    runs = f"{seeds} and {_range(subsets, 'label subset')}" if subsets else seeds
     measure = "Top-1 accuracy"
-    if any(summary.best_top1 for summary in found):
+    if any(summary.best_epoch_top1 for summary in found):
         measure += " after the last epoch"
     if all(len(summary.values) == 1 for summary in found):
         return f"{measure}, percent; {runs}, so no deviation can be given."

@@ -1,7 +1,7 @@
-"""The long table: one row for each figure set that an evaluation ends with.
+"""The long table: a line for each metric of each stream of each run.
 
-An evaluation job writes `{"rows": [...]}`; the gathering writes all of them, and what is missing with its reason, to
-`results.csv`. Tables, figures and the report are made from that file alone.
+An evaluation job writes `{"rows": [...]}`, a row with all metrics of a stream; the gathering writes all of them, and what
+is missing with its reason, to `results.csv`. Tables, figures and the report follow from that file alone.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Annotated, Any, Self, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ikem.errors import InputError
+from ikem.evaluations.metrics import METRICS
 from ikem.files import read_json, write_text
 from ikem.settings import ModalityName
 
@@ -31,12 +32,9 @@ COLUMNS = (
     "streams",
     "evaluation",
     "seed",
-    "draw",
-    "top1",
-    "top5",
-    "mean_class",
-    "best_top1",
-    "best_epoch",
+    "label_subset",
+    "metric",
+    "value",
     "train_clips",
     "test_clips",
     "classes",
@@ -48,8 +46,7 @@ COLUMNS = (
 _PLACES = 4
 """Decimals of a percentage in results.csv."""
 _TEXT = ("dataset", "protocol", "method", "streams", "evaluation")
-_WHOLE = ("seed", "draw", "best_epoch", "train_clips", "test_clips", "classes")
-_PERCENT = ("top1", "top5", "mean_class", "best_top1")
+_WHOLE = ("seed", "label_subset", "train_clips", "test_clips", "classes")
 
 Confusion = np.ndarray[tuple[int, int], np.dtype[np.int64]]
 """(K, K) counts of clips: rows are true classes, columns predicted ones."""
@@ -72,18 +69,11 @@ class Row(BaseModel):
     """Entry of the evaluation."""
     seed: int
     """Seed of the run."""
-    draw: int | None = None
-    """Draw of the labelled clips; only semi-supervised evaluations have one."""
-    top1: float = Field(ge=0, le=100, allow_inf_nan=False)
-    """Test clips whose highest score is their class, percent; after the last epoch."""
-    top5: float = Field(ge=0, le=100, allow_inf_nan=False)
-    """Test clips whose class is among the five highest scores, percent."""
-    mean_class: float = Field(ge=0, le=100, allow_inf_nan=False)
-    """Mean of the accuracies of the classes, percent."""
-    best_top1: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
-    """Top-1 of the epoch that is best on the test clips, percent. Never the headline: the test labels chose it."""
-    best_epoch: int | None = Field(None, ge=0)
-    """That epoch."""
+    label_subset: int | None = None
+    """Number of the label subset; only semi-supervised evaluations have one."""
+    metrics: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)]] = Field(min_length=1)
+    """Metrics by name, see `ikem.evaluations.metrics.METRICS`. `best_epoch_top1` is never the headline: it is the top-1
+    of the epoch that is best on the test clips, so the test labels chose it."""
     train_clips: int = Field(ge=0)
     """Clips with labels that the evaluation trained on."""
     test_clips: int = Field(ge=1)
@@ -100,8 +90,14 @@ class Row(BaseModel):
             raise ValueError(
                 f"streams {self.streams!r} is not some of {', '.join(MODALITIES)} joined by '+' in this order"
             )
-        if self.top5 < self.top1 - 1e-6:
-            raise ValueError(f"top5 ({self.top5}) is less than top1 ({self.top1})")
+        for name, value in self.metrics.items():
+            if name not in METRICS:
+                raise ValueError(f"metric {name!r} is not known; allowed are {', '.join(METRICS)}")
+            if METRICS[name].unit == "percent" and value > 100:
+                raise ValueError(f"{name} ({value}) is more than 100 percent")
+        top1, top5 = self.metrics.get("top1", 0.0), self.metrics.get("top5", 100.0)
+        if top5 < top1 - 1e-6:
+            raise ValueError(f"top5 ({top5}) is less than top1 ({top1})")
         return self
 
 
@@ -153,10 +149,10 @@ def write_results(rows: Iterable[Row], missing: Iterable[Missing], path: str | P
     """
     found = sorted(rows, key=_row_order)
     _require_different(found, str(path))
-    lines = [(_row_order(row), _row_line(row)) for row in found]
+    lines = [((*_row_order(row), number), line) for row in found for number, line in enumerate(_lines(row))]
     for cell in sorted(set(missing)):
         line = {column: str(getattr(cell, column, "")) for column in COLUMNS}
-        order = (cell.dataset, cell.protocol, cell.evaluation, cell.method, (9, ()), cell.seed, -1)
+        order = (cell.dataset, cell.protocol, cell.evaluation, cell.method, (9, ()), cell.seed, -1, 0)
         lines.append((order, line | {"note": clean(cell.reason) or "no reason was given"}))
     stream = io.StringIO()
     writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
@@ -171,24 +167,25 @@ def read_results(path: str | Path) -> tuple[list[Row], list[Missing]]:
     Raises:
         InputError: the file cannot be read, or a line is not one that `write_results` writes.
     """
-    hint = "Make it anew from the evaluations; it needs no training"
-    rows: list[Row] = []
+    hint = "Gather the results again; it needs no training"
     missing: list[Missing] = []
     try:
         with open(path, encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream, strict=True)
             if tuple(reader.fieldnames or ()) != COLUMNS:
                 raise InputError(f"columns must be {', '.join(COLUMNS)}", location=str(path), hint=hint)
-            for line in reader:
-                try:
-                    if line["note"]:
-                        missing.append(Missing(**{key: line[key] for key in _TEXT if key != "streams"},
-                                               seed=int(line["seed"]), reason=line["note"]))  # fmt: skip
-                    else:
-                        rows.append(Row.model_validate(_values(line)))
-                except (ValueError, TypeError, KeyError) as error:
-                    fault = _first(error) if isinstance(error, ValidationError) else str(error)
-                    raise InputError(f"line {reader.line_num}: {fault}", location=str(path), hint=hint) from error
+            numbered = [(reader.line_num, line) for line in reader]
+            for number, line in numbered:
+                if line["note"]:
+                    names = {key: line[key] for key in _TEXT if key != "streams"}
+                    try:
+                        missing.append(Missing(**names, seed=int(line["seed"]), reason=line["note"]))
+                    except ValueError as error:
+                        raise InputError(f"line {number}: {error}", location=str(path), hint=hint) from error
+            try:
+                rows = _collected((number, line) for number, line in numbered if not line["note"])
+            except ValueError as error:
+                raise InputError(str(error), location=str(path), hint=hint) from error
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", location=str(path), hint=hint) from error
     except (csv.Error, UnicodeDecodeError) as error:
@@ -198,10 +195,10 @@ def read_results(path: str | Path) -> tuple[list[Row], list[Missing]]:
 
 
 def read_confusion(path: str | Path, streams: str | None = None) -> Confusion:
-    """Confusion matrix of an evaluation, summed over its draws.
+    """Confusion matrix of an evaluation, summed over its label subsets.
 
     Args:
-        path: `.npz` file with an array for each `<streams>` or `<streams>.draw<d>`.
+        path: `.npz` file with an array for each `<streams>` or `<streams>.subset<n>`.
         streams: which; by default those with the most modalities.
 
     Raises:
@@ -237,27 +234,46 @@ def streams_order(streams: str) -> tuple[int, tuple[int, ...]]:
 
 
 def _row_order(row: Row) -> tuple[Any, ...]:
-    draw = -1 if row.draw is None else row.draw
-    return row.dataset, row.protocol, row.evaluation, row.method, streams_order(row.streams), row.seed, draw
+    subset = -1 if row.label_subset is None else row.label_subset
+    return row.dataset, row.protocol, row.evaluation, row.method, streams_order(row.streams), row.seed, subset
 
 
-def _row_line(row: Row) -> dict[str, str]:
-    line = {"note": ""}
-    for name, value in row.model_dump().items():
-        if value is None:
-            line[name] = ""
-        elif isinstance(value, bool):
-            line[name] = "true" if value else "false"
-        else:
-            line[name] = f"{value:.{_PLACES}f}" if name in _PERCENT else str(value)
-    return line
+def _lines(row: Row) -> Iterator[dict[str, str]]:
+    """A line for each metric, in the order of `METRICS`."""
+    common = {"note": "", "complete": "true" if row.complete else "false"}
+    common |= {name: getattr(row, name) for name in _TEXT}
+    for name in _WHOLE:
+        value = getattr(row, name)
+        common[name] = "" if value is None else str(value)
+    for metric, described in METRICS.items():
+        if metric in row.metrics:
+            digits = _PLACES if described.unit == "percent" else 0
+            yield common | {"metric": metric, "value": f"{row.metrics[metric]:.{digits}f}"}
 
 
-def _values(line: Mapping[str, str]) -> dict[str, Any]:
-    values: dict[str, Any] = {name: line[name] for name in _TEXT}
-    values |= {name: int(line[name]) if line[name] else None for name in _WHOLE}
-    values |= {name: float(line[name]) if line[name] else None for name in _PERCENT}
-    return values | {"complete": {"true": True, "false": False}.get(line["complete"])}
+def _collected(lines: Iterable[tuple[int, Mapping[str, str]]]) -> list[Row]:
+    """Rows from the lines of their metrics, each with its number in the file.
+
+    Raises:
+        ValueError: a line is not one that `write_results` writes; the message begins with its number.
+    """
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    for number, line in lines:
+        try:
+            key = tuple(line[name] for name in COLUMNS if name not in ("metric", "value"))
+            values: dict[str, Any] = {name: line[name] for name in _TEXT} | {"metrics": {}}
+            values |= {name: int(line[name]) if line[name] else None for name in _WHOLE}
+            values |= {"complete": {"true": True, "false": False}.get(line["complete"])}
+            metrics = rows.setdefault(key, values)["metrics"]
+            if line["metric"] in metrics:
+                raise ValueError(f"{line['metric']} is given twice")
+            metric = {line["metric"]: float(line["value"])}
+            Row.model_validate(values | {"metrics": metric})
+            metrics |= metric
+        except (ValueError, TypeError, KeyError) as error:
+            fault = _first(error) if isinstance(error, ValidationError) else str(error)
+            raise ValueError(f"line {number}: {fault}") from error
+    return [Row.model_validate(values) for values in rows.values()]
 
 
 def _first(error: ValidationError) -> str:
@@ -272,7 +288,7 @@ def _require_different(rows: Iterable[Row], location: str) -> None:
     for row in rows:
         key = _row_order(row)
         if key in seen:
-            draw = "" if row.draw is None else f", draw {row.draw}"
-            cell = f"{row.dataset} {row.protocol} {row.method} {row.streams} {row.evaluation}, seed {row.seed}{draw}"
+            subset = "" if row.label_subset is None else f", label subset {row.label_subset}"
+            cell = f"{row.dataset} {row.protocol} {row.method} {row.streams} {row.evaluation}, seed {row.seed}{subset}"
             raise InputError(f"given twice: {cell}", location=location)
         seen.add(key)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ikem.evaluations.metrics import METRICS
 from ikem.report.results import Missing, Row, streams_order
 
 
@@ -40,30 +41,36 @@ class Summary:
     """A cell of a table.
 
     Attributes:
-        top1, top5, mean_class: figures, percent; null if no run is there.
-        best_top1: the same of the best test epochs, where every run has one.
-        values: top-1 of each run, percent, by seed and draw.
-        seeds, draws: numbers of different seeds and of draws (0: the evaluation draws nothing).
+        metrics: figures of the metrics that every run has, by name; none if no run is there.
+        values: top-1 of each run, percent, by seed and label subset.
+        seeds, label_subsets: numbers of different seeds and of label subsets (0: the evaluation has none).
         clips: different (train, test) numbers of clips.
         classes: number of classes, 0 if no run is there.
         complete: whether all runs saw the published number of clips.
         reasons: why runs are missing, with the seed.
     """
 
-    top1: Figure | None
-    top5: Figure | None
-    mean_class: Figure | None
-    best_top1: Figure | None
+    metrics: Mapping[str, Figure]
     values: tuple[float, ...]
     seeds: int
-    draws: int
+    label_subsets: int
     clips: tuple[tuple[int, int], ...]
     classes: int
     complete: bool
     reasons: tuple[str, ...]
 
+    @property
+    def top1(self) -> Figure | None:
+        """The headline."""
+        return self.metrics.get("top1")
 
-def summarise(rows: Iterable[Row], missing: Iterable[Missing], evaluation: str) -> dict[Cell, Summary]:
+    @property
+    def best_epoch_top1(self) -> Figure | None:
+        """Top-1 of the best test epochs."""
+        return self.metrics.get("best_epoch_top1")
+
+
+def summarize(rows: Iterable[Row], missing: Iterable[Missing], evaluation: str) -> dict[Cell, Summary]:
     """Summaries of one evaluation.
 
     What is missing is known by method, not by stream: its reason goes to each stream that the method has in any split,
@@ -102,25 +109,18 @@ def _order(cell: Cell) -> tuple[str, str, str, str]:
 
 
 def _summary(rows: Sequence[Row], gaps: Sequence[Missing]) -> Summary:
-    ordered = sorted(rows, key=lambda row: (row.seed, -1 if row.draw is None else row.draw))
-    best = [row.best_top1 for row in ordered if row.best_top1 is not None]
+    ordered = sorted(rows, key=lambda row: (row.seed, -1 if row.label_subset is None else row.label_subset))
+    names = [name for name in METRICS if ordered and all(name in row.metrics for row in ordered)]
     return Summary(
-        top1=_figure([row.top1 for row in ordered]),
-        top5=_figure([row.top5 for row in ordered]),
-        mean_class=_figure([row.mean_class for row in ordered]),
-        best_top1=_figure(best) if len(best) == len(ordered) else None,
-        values=tuple(row.top1 for row in ordered),
+        metrics={name: Figure.of([row.metrics[name] for row in ordered]) for name in names},
+        values=tuple(row.metrics["top1"] for row in ordered),
         seeds=len({row.seed for row in ordered}),
-        draws=len({row.draw for row in ordered if row.draw is not None}),
+        label_subsets=len({row.label_subset for row in ordered if row.label_subset is not None}),
         clips=tuple(sorted({(row.train_clips, row.test_clips) for row in ordered})),
         classes=max((row.classes for row in ordered), default=0),
         complete=all(row.complete for row in ordered),
         reasons=_reasons(gaps),
     )
-
-
-def _figure(values: Sequence[float]) -> Figure | None:
-    return Figure.of(values) if values else None
 
 
 def _reasons(gaps: Sequence[Missing]) -> tuple[str, ...]:

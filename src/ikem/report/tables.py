@@ -199,12 +199,8 @@ def _escape(text: str) -> str:
 def _csv_cell(table: Table, cell: Cell) -> dict[str, str]:
     summary = table.summaries.get(cell)
     prefix = f"{cell.dataset}/{cell.protocol}"
-    figures: dict[str, Figure | None] = {
-        "top1": summary.top1 if summary else None,
-        "top5": summary.top5 if summary else None,
-        "mean_class": summary.mean_class if summary else None,
-        "best_test_epoch_top1": summary.best_top1 if summary else None,
-    }
+    metrics = summary.metrics if summary else {}
+    figures = {name: metrics.get(name) for name, metric in METRICS.items() if metric.unit == "percent"}
     line: dict[str, str] = {}
     for name, figure in figures.items():
         line[f"{prefix} {name}"] = f"{figure.mean:.2f}" if figure else ""

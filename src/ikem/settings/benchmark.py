@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from ikem.evaluations.registry import EvaluationEntry
 from ikem.kernels.dispatch import Backend
+from ikem.methods.registry import MethodEntry
 from ikem.schema import Folder, Name, Settings
 from ikem.settings.data import Dataset
-from ikem.settings.evaluations import Evaluation
-from ikem.settings.methods import Method, Student
 from ikem.settings.training import Recipe
 
 Seed = Annotated[int, Field(ge=0, strict=False)]
@@ -60,7 +60,7 @@ class Compute(Settings):
     """Minutes between checkpoints; one is also written when a signal asks the job to leave."""
     data: Resources = Resources(mem_mb=2000, runtime=120)
     """What a job that decodes, prepares or splits data asks of a scheduler."""
-    pretrain: Resources = Resources(gpu=1, mem_mb=16000, runtime=1440)
+    train: Resources = Resources(gpu=1, mem_mb=16000, runtime=1440)
     """What a job that trains an encoder asks of a scheduler."""
     evaluate: Resources = Resources(gpu=1, mem_mb=8000, runtime=240)
     """What a job that embeds clips or evaluates an encoder asks of a scheduler."""
@@ -81,9 +81,9 @@ class Config(Settings):
     """Datasets by name: changes of published entries, or entries of your own."""
     recipes: dict[Name, Recipe] = Field(default_factory=dict)
     """Recipes of stage 1 by name: changes of published entries, or entries of your own."""
-    methods: dict[Name, Method] = Field(default_factory=dict)
+    methods: dict[Name, MethodEntry] = Field(default_factory=dict)
     """Methods by name: changes of published entries, or entries of your own."""
-    evaluations: dict[Name, Evaluation] = Field(default_factory=dict)
+    evaluations: dict[Name, EvaluationEntry] = Field(default_factory=dict)
     """Evaluations by name: changes of published entries, or entries of your own."""
     benchmark: tuple[Block, ...] = Field(min_length=1, strict=False)
     """What is to be run."""
@@ -94,16 +94,7 @@ class Config(Settings):
     def _references(self) -> Config:
         for name, method in self.methods.items():
             _require(f"methods.{name}.recipe", method.recipe, self.recipes)
-            queue = method.contrast if isinstance(method, Student) else self.recipes[method.recipe].contrast
-            if getattr(method, "top_k", 1) > queue.queue_size:
-                raise ValueError(
-                    f"methods.{name}.top_k: more than the queue holds; allowed are 1 to {queue.queue_size}"
-                )
-            if isinstance(method, Student):
-                teachers = [
-                    key for key, other in self.methods.items() if other.kind in ("skeletonclr", "crossclr", "ikem")
-                ]
-                _require(f"methods.{name}.teacher", method.teacher, teachers)
+            method.check(name, self)
         for number, block in enumerate(self.benchmark):
             key = f"benchmark.{number}"
             _require(f"{key}.dataset", block.dataset, self.datasets)

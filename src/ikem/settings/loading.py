@@ -67,13 +67,9 @@ def _lay_over(below: Any, above: Any) -> Any:
     return dict(above) if isinstance(above, Mapping) else above
 
 
-_KINDS = {"skeletonclr", "crossclr", "ikem", "student", "random", "supervised", "linear", "knn", "finetune", "semi"}
-
-
 def _fault(item: dict[str, Any]) -> str:
     """One line: the key, the value, what is allowed."""
-    # Pydantic puts the chosen kind of an entry into the path, behind the entry's name; a config has no such key.
-    path = [str(part) for place, part in enumerate(item["loc"]) if not (part in _KINDS and place == 2)]
+    path = _keys(item["loc"])
     key = ".".join(path) or "config"
     kind, message, value = item["type"], str(item["msg"]), item.get("input")
     if kind == "value_error" and not path:
@@ -96,36 +92,50 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def _keys(location: tuple[Any, ...]) -> list[str]:
+    """The keys of a config on the way to a fault; pydantic adds the kind of each union on the way."""
+    schema = Config.model_json_schema()
+    node: dict[str, Any] = schema
+    keys = []
+    for part in location:
+        node = _dereferenced(node, schema)
+        if part in node.get("discriminator", {}).get("mapping", {}):
+            node = {"$ref": node["discriminator"]["mapping"][part]}
+        else:
+            keys.append(str(part))
+            node = _child(node, str(part))
+    return keys
+
+
 def _allowed(location: tuple[Any, ...]) -> list[str]:
     """The keys that the section at `location` knows, or, where no kind is chosen, the kinds."""
     schema = Config.model_json_schema()
     node: dict[str, Any] = schema
     for part in location:
-        node = _resolve(node, schema, part)
-        if "properties" in node and str(part) in node["properties"]:
-            node = node["properties"][str(part)]
-        elif isinstance(node.get("additionalProperties"), dict):
-            node = node["additionalProperties"]
-        elif "patternProperties" in node:
-            node = next(iter(node["patternProperties"].values()))
-        elif "items" in node:
-            node = node["items"]
-    found = _resolve(node, schema, None)
+        node = _dereferenced(node, schema)
+        mapping = node.get("discriminator", {}).get("mapping", {})
+        node = {"$ref": mapping[part]} if part in mapping else _child(node, str(part))
+    found = _dereferenced(node, schema)
     return sorted(found.get("properties", {}) or found.get("discriminator", {}).get("mapping", {}))
 
 
-def _resolve(node: dict[str, Any], schema: dict[str, Any], part: Any) -> dict[str, Any]:
-    """Follow references, optional values and, where `part` names one, a kind."""
+def _child(node: dict[str, Any], key: str) -> dict[str, Any]:
+    """The schema of a key, of an entry of a mapping, or of an item of a list; empty if there is none."""
+    if key in node.get("properties", {}):
+        return dict(node["properties"][key])
+    if "patternProperties" in node:
+        return dict(next(iter(node["patternProperties"].values())))
+    found = node.get("additionalProperties") or node.get("items") or {}
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def _dereferenced(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Follow references and optional values."""
     while True:
         if "$ref" in node:
             node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
         elif "allOf" in node:
             node = node["allOf"][0]
-        elif "discriminator" in node:
-            mapping = node["discriminator"]["mapping"]
-            if part not in mapping:
-                return node
-            node = {"$ref": mapping[part]}
         elif "anyOf" in node:
             node = next(option for option in node["anyOf"] if option.get("type") != "null")
         else:

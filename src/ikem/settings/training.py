@@ -2,34 +2,95 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ikem.schema import Settings
+from ikem.schema import Settings, default_kind
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class SGD(Settings):
+    """Stochastic gradient descent."""
+
+    kind: Literal["sgd"] = "sgd"
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Momentum."""
+    nesterov: bool = False
+    """Nesterov's momentum."""
+
+
+class AdamW(Settings):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv 1711.05101)."""
+
+    kind: Literal["adamw"] = "adamw"
+    betas: tuple[Share, Share] = Field((0.9, 0.999), strict=False)
+    """Decay rates of the means of the gradient and of its square."""
+
+
+Optimizer = Annotated[Annotated[SGD | AdamW, Field(discriminator="kind")], default_kind("sgd")]
+
+
+class StepDecay(Settings):
+    """The learning rate drops once."""
+
+    kind: Literal["step"] = "step"
+    epoch: int | None = Field(None, ge=1)
+    """Epochs with the full learning rate; null: all."""
+    factor: float = Field(0.1, gt=0, le=1)
+    """Factor of the learning rate afterwards."""
+
+
+class CosineDecay(Settings):
+    """Linear warm-up, then half a cosine (Loshchilov and Hutter 2017, arXiv 1608.03983)."""
+
+    kind: Literal["cosine"] = "cosine"
+    warmup_epochs: int = Field(0, ge=0)
+    """Epochs of linear warm-up."""
+    final: float = Field(0.0, ge=0, le=1)
+    """Share of the learning rate that the cosine ends at."""
+
+
+Decay = Annotated[Annotated[StepDecay | CosineDecay, Field(discriminator="kind")], default_kind("step")]
 
 
 class Schedule(Settings):
-    """Stochastic gradient descent and how long it runs."""
+    """How long is trained, in which batches, and by which optimizer."""
 
     epochs: int = Field(ge=1)
     """Passes over the training clips."""
-    decay_after: int | None = Field(None, ge=1)
-    """The learning rate is a tenth from the epoch after this one; null: never."""
     batch_size: int = Field(128, ge=2)
     """Clips of a step."""
     learning_rate: float = Field(gt=0)
     """Learning rate of the first epochs."""
-    momentum: float = Field(0.9, ge=0, lt=1)
-    """Momentum (not Nesterov's)."""
     weight_decay: float = Field(1e-4, ge=0)
-    """L2 penalty."""
+    """Weight decay: an L2 penalty with SGD, decoupled with AdamW."""
+    optimizer: Optimizer = SGD()
+    """What moves the parameters."""
+    decay: Decay = StepDecay()
+    """How the learning rate falls."""
 
     @model_validator(mode="after")
     def _decays_before_the_end(self) -> Self:
-        if self.decay_after is not None and self.decay_after >= self.epochs:
-            raise ValueError(f"decay_after ({self.decay_after}) must be less than epochs ({self.epochs}), or null")
+        begins = self.decay.epoch if isinstance(self.decay, StepDecay) else self.decay.warmup_epochs
+        if begins is not None and begins >= self.epochs:
+            key = "decay.epoch" if isinstance(self.decay, StepDecay) else "decay.warmup_epochs"
+            raise ValueError(f"{key} ({begins}) must be less than epochs ({self.epochs})")
         return self
+
+    def job_settings(self, last_epoch: int | None = None) -> dict[str, Any]:
+        """What epochs before `last_epoch` (by default all) see of the schedule, as settings of a job.
+
+        A step after `last_epoch` is left out: changing it does not change the digest of the job.
+        """
+        settings = self.model_dump(mode="json", exclude={"epochs"})
+        decay, last = settings["decay"], self.epochs if last_epoch is None else last_epoch
+        if decay["kind"] == "cosine":
+            decay["epochs"] = self.epochs
+        elif decay["epoch"] is not None and decay["epoch"] >= last:
+            decay["epoch"] = None
+        return settings
 
 
 class PretrainingSchedule(Schedule):
@@ -37,10 +98,10 @@ class PretrainingSchedule(Schedule):
 
     epochs: int = Field(300, ge=1)
     """Passes over the training clips."""
-    decay_after: int | None = Field(250, ge=1)
-    """The learning rate is a tenth from the epoch after this one; null: never."""
     learning_rate: float = Field(0.1, gt=0)
     """Learning rate of the first epochs."""
+    decay: Decay = StepDecay(epoch=250)
+    """How the learning rate falls."""
 
 
 class DistillationSchedule(PretrainingSchedule):
@@ -48,8 +109,8 @@ class DistillationSchedule(PretrainingSchedule):
 
     epochs: int = Field(150, ge=1)
     """Passes over the training clips."""
-    decay_after: int | None = Field(125, ge=1)
-    """The learning rate is a tenth from the epoch after this one; null: never."""
+    decay: Decay = StepDecay(epoch=125)
+    """How the learning rate falls."""
 
 
 class LabelSchedule(PretrainingSchedule):
@@ -57,8 +118,8 @@ class LabelSchedule(PretrainingSchedule):
 
     epochs: int = Field(100, ge=1)
     """Passes over the training clips."""
-    decay_after: int | None = Field(80, ge=1)
-    """The learning rate is a tenth from the epoch after this one; null: never."""
+    decay: Decay = StepDecay(epoch=80)
+    """How the learning rate falls."""
 
 
 class LinearSchedule(LabelSchedule):
@@ -67,7 +128,7 @@ class LinearSchedule(LabelSchedule):
     learning_rate: float = Field(3.0, gt=0)
     """Learning rate of the first epochs."""
     weight_decay: float = Field(0.0, ge=0)
-    """L2 penalty."""
+    """Weight decay."""
 
 
 class Encoder(Settings):
@@ -81,7 +142,7 @@ class Encoder(Settings):
     """Width of the contrasted feature."""
     dropout: float = Field(0.5, ge=0, lt=1)
     """Share of activations dropped in each block but the first."""
-    initialisation: Literal["published", "pytorch"] = "published"
+    initialization: Literal["published", "pytorch"] = "published"
     """How parameters are drawn: with deviation 0.02 as published, or as PyTorch does, which short schedules need."""
     graph_distances: Literal["one-hop", "true"] = "one-hop"
     """Distances from the centre joint: known up to one hop as in the published code, or true ones."""
@@ -112,7 +173,7 @@ class Recipe(Settings):
     """Momentum contrast: queue, temperature, momentum of the key encoder."""
     schedule: PretrainingSchedule = PretrainingSchedule()
     """Schedule of pretraining, both stages together."""
-    exchange_after: int = Field(150, ge=1)
+    stage1_epochs: int = Field(150, ge=1)
     """Stage 1 ends after this epoch; SkeletonCLR runs on, the exchanging methods begin."""
     drop_last: bool = True
     """Leave out the last, smaller batch of an epoch."""
@@ -121,6 +182,6 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _stages(self) -> Recipe:
-        if self.exchange_after >= self.schedule.epochs:
-            raise ValueError(f"exchange_after must be less than schedule.epochs ({self.schedule.epochs})")
+        if self.stage1_epochs >= self.schedule.epochs:
+            raise ValueError(f"stage1_epochs must be less than schedule.epochs ({self.schedule.epochs})")
         return self

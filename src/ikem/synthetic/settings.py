@@ -87,3 +87,15 @@ class SyntheticSettings(BaseModel):
         """Clips in the archive, those on the missing list included."""
         visits = min(self.visits, self.setups)
         return len(self.actions) * len(self.performers) * visits * self.cameras * self.replications
+
+
+RAW_FILES: dict[str, dict[str, str]] = {
+    "ntu": {"skeletons": "skeletons.zip", "missing_list": "missing_skeletons.txt"},
+    "pkummd": {
+        "skeletons": "skeletons.7z",
+        "labels": "labels.7z",
+        "cross_subject": "cross-subject.txt",
+        "cross_view": "cross-view.txt",
+    },
+}
+"""Raw files of synthetic recordings, by format and role: their names in `{dataset}/raw/`."""

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,7 @@ class Clips:
         frames: T.
         classes: number of classes of the whole data set.
         labels: (count,) int64.
+        resident: whether all clips are kept on the device.
     """
 
     def __init__(
@@ -75,12 +77,7 @@ class Clips:
         self._lengths = torch.from_numpy(samples["frames"].to_numpy(np.int64)[self._indices]).to(device)
         if resident is None:
             resident = self._array[:1].nbytes * self.count * 2 <= _free_bytes(device)
-        self._resident = self._read(np.arange(self.count)).to(device) if resident else None
-
-    @property
-    def resident(self) -> bool:
-        """Whether all clips lie on the device."""
-        return self._resident is not None
+        self.resident = resident
 
     def _read(self, rows: NDArray[np.int64]) -> Tensor:
         wanted = self._indices[rows]
@@ -100,10 +97,15 @@ class Clips:
         for rows, position in zip(parts, self._positions(cut, parts), strict=True):
             yield Batch(rows, position, self._lengths.index_select(0, rows))
 
+    @cached_property
+    def _on_device(self) -> Tensor:
+        """All clips, read when the first batch is asked for."""
+        return self._read(np.arange(self.count)).to(self._device)
+
     def _positions(self, cut: Sequence[NDArray[np.int64]], parts: Sequence[Tensor]) -> Iterator[Tensor]:
-        if self._resident is not None:
+        if self.resident:
             for rows in parts:
-                yield self._resident.index_select(0, rows)
+                yield self._on_device.index_select(0, rows)
             return
         with ThreadPoolExecutor(1) as reader:
             ahead = deque(reader.submit(self._fetch, rows) for rows in cut[:_AHEAD])

@@ -17,6 +17,7 @@ from ikem.errors import InputError
 from ikem.files import atomic
 from ikem.training.checkpoint import load_tensors, save_tensors
 from ikem.training.loader import Batch, Clips
+from ikem.training.optimizers import learning_rate
 from ikem.training.seeding import batches, epoch_order
 from ikem.workflow.run_context import Job
 
@@ -31,23 +32,23 @@ class Trainer(Protocol):
         """What has the parameters and buffers."""
 
     @property
-    def optimiser(self) -> torch.optim.Optimizer:
+    def optimizer(self) -> torch.optim.Optimizer:
         """What moves them."""
 
     def begin_epoch(self, epoch: int) -> None:
         """Draw what the epoch needs."""
 
     def step(self, batch: Batch, epoch: int, step: int) -> dict[str, Tensor]:
-        """One step of the optimiser; returns the losses, detached, by name."""
+        """One step of the optimizer; returns the losses, detached, by name."""
 
 
 def training_tensors(trainer: Trainer) -> dict[str, Tensor]:
-    """All that a run goes on from: parameters, buffers (queues and pointers among them), optimiser momentum."""
+    """All that a run resumes from: parameters, buffers (queues and pointers among them), the optimizer's whole state."""
     tensors = dict(trainer.model.state_dict())
     for name, parameter in trainer.model.named_parameters():
-        momentum = trainer.optimiser.state.get(parameter, {}).get("momentum_buffer")
-        if momentum is not None:
-            tensors[f"optimiser.{name}"] = momentum
+        for key, value in trainer.optimizer.state.get(parameter, {}).items():
+            if value is not None:  # SGD without momentum
+                tensors[f"optimizer.{key}.{name}"] = value
     return tensors
 
 
@@ -57,7 +58,7 @@ def load_training_tensors(trainer: Trainer, tensors: Mapping[str, Tensor], new: 
     Raises:
         InputError: the tensors are not those of this model.
     """
-    model = {name: value for name, value in tensors.items() if not name.startswith("optimiser.")}
+    model = {name: value for name, value in tensors.items() if not name.startswith("optimizer.")}
     try:
         result = trainer.model.load_state_dict(model, strict=False)
     except RuntimeError as error:
@@ -67,10 +68,16 @@ def load_training_tensors(trainer: Trainer, tensors: Mapping[str, Tensor], new: 
         raise InputError(
             f"the state is not of this model: lacks {lacking[:3]}, has {result.unexpected_keys[:3]} too many"
         )
+    states: dict[str, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer."):
+            _, key, parameter_name = name.split(".", 2)
+            states.setdefault(parameter_name, {})[key] = value
     for name, parameter in trainer.model.named_parameters():
-        momentum = tensors.get(f"optimiser.{name}")
-        if momentum is not None:
-            trainer.optimiser.state[parameter]["momentum_buffer"] = momentum.to(parameter.device).clone()
+        for key, value in states.get(name, {}).items():
+            # PyTorch keeps a count of steps on the CPU.
+            device = parameter.device if value.dim() else value.device
+            trainer.optimizer.state[parameter][key] = value.to(device).clone()
 
 
 def train(
@@ -105,7 +112,7 @@ def train(
         for epoch in range(progress["epoch"], last_epoch):
             began = time.monotonic()
             rate = learning_rate(schedule, epoch)
-            for group in trainer.optimiser.param_groups:
+            for group in trainer.optimizer.param_groups:
                 group["lr"] = rate
             cut = batches(epoch_order(seed, epoch, clips.count), int(schedule["batch_size"]), drop_last)
             trainer.begin_epoch(epoch)
@@ -148,13 +155,6 @@ def finish(job: Job, trainer: Trainer, history: list[dict[str, float]]) -> None:
     save_tensors(job.output, training_tensors(trainer), {"epochs": len(history), "digest": job.digest})
 
 
-def learning_rate(schedule: Mapping[str, Any], epoch: int) -> float:
-    """The learning rate of an epoch (counted from 0): a tenth once `decay_after` epochs are over."""
-    rate = float(schedule["learning_rate"])
-    decay_after = schedule["decay_after"]
-    return rate if decay_after is None or epoch < decay_after else rate / 10
-
-
 def _save(job: Job, checkpoint: Path, trainer: Trainer, progress: dict[str, Any]) -> None:
     tensors = training_tensors(trainer)
     _require_finite(progress["sums"], tensors, progress["epoch"])
@@ -174,15 +174,15 @@ def _resume(job: Job, checkpoint: Path, trainer: Trainer) -> dict[str, Any] | No
     try:
         tensors, about = load_tensors(checkpoint)
     except InputError as error:
-        logger.warning("starting afresh: %s", error)
+        logger.warning("starting from scratch: %s", error)
         return None
     if not isinstance(about, dict) or about.get("digest") != job.checkpoint_digest:
-        logger.warning("starting afresh: the checkpoint was made with other settings, data or code")
+        logger.warning("starting from scratch: the checkpoint was made with other settings, data or code")
         return None
     load_training_tensors(trainer, tensors)
     progress: dict[str, Any] = about["progress"]
     progress |= {"sums": dict(progress["sums"]), "history": [dict(row) for row in progress["history"]]}
-    logger.info("going on from epoch %d, step %d", progress["epoch"], progress["step"])
+    logger.info("resuming from epoch %d, step %d", progress["epoch"], progress["step"])
     return progress
 
 

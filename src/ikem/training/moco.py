@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ikem.encoders.graph import Distances
 from ikem.encoders.heads import exchange_head, projection_head
-from ikem.encoders.initialization import Initialisation, initialise
+from ikem.encoders.initialization import Initialization, initialize
 from ikem.encoders.stgcn import STGCN
 from ikem.losses.cross_modal import implicit_losses, mined_losses
 from ikem.losses.infonce import info_nce
@@ -77,7 +77,7 @@ class MomentumContrast(nn.Module):
         temperature: of all losses, 0.025 or more.
         top_k: positives that a modality mines for another.
         seed: fixes parameters and queues.
-        initialisation: see `ikem.encoders.initialization`.
+        initialization: see `ikem.encoders.initialization`.
     """
 
     def __init__(
@@ -90,34 +90,33 @@ class MomentumContrast(nn.Module):
         temperature: float,
         top_k: int,
         seed: int,
-        initialisation: Initialisation = "published",
+        initialization: Initialization = "published",
     ) -> None:
         super().__init__()
         self.modalities = tuple(modalities)
         self.key_momentum, self.temperature, self.top_k = key_momentum, temperature, top_k
         self.query, self.key, self.exchange_head = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         dims = settings.hidden_dim, settings.feature_dim
-        with torch.random.fork_rng(devices=[]):  # the layers draw before `initialise` does
+        with torch.random.fork_rng(devices=[]):  # the layers draw before `initialize` does
             for name in self.modalities:
                 for branches in (self.query, self.key):
                     branches[name] = Branch(skeleton, settings, projection_head(*dims))
                 if len(self.modalities) > 1:
                     self.exchange_head[name] = exchange_head(*dims, len(self.modalities))
         for name in self.modalities:
-            initialise(self.query[name], seed_for(seed, "encoder", name), initialisation)
+            initialize(self.query[name], seed_for(seed, "encoder", name), initialization)
             self.key[name].load_state_dict(self.query[name].state_dict())
             if name in self.exchange_head:
-                initialise(
-                    self.exchange_head[name], seed_for(seed, "exchange", name, len(self.modalities)), initialisation
+                initialize(
+                    self.exchange_head[name], seed_for(seed, "exchange", name, len(self.modalities)), initialization
                 )
         self.key.requires_grad_(False)
         seeds = [seed_for(seed, "queue", name) for name in self.modalities]
         self.queue = Queues(self.modalities, settings.feature_dim, queue_size, seeds)
 
-    def optimiser(self, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
-        """SGD on queries and exchange heads; a parameter without a gradient is neither moved nor decayed."""
-        trained = [*self.query.parameters(), *self.exchange_head.parameters()]
-        return torch.optim.SGD(trained, lr=lr, momentum=momentum, weight_decay=weight_decay)
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """Those of queries and exchange heads; one without a gradient is neither moved nor decayed."""
+        return [*self.query.parameters(), *self.exchange_head.parameters()]
 
     def losses(
         self,

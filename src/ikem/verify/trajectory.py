@@ -1,4 +1,4 @@
-"""trajectory.npz: optimiser steps of the whole model, first of stage 1, then of stage 2."""
+"""trajectory.npz: optimizer steps of the whole model, first of stage 1, then of stage 2."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ikem.verify.tolerances import Array, Limit
 _FOLLOW = ("motion", "acceleration", "angular_velocity")
 
 # What no loss can show, or hardly: biases before a BatchNorm, and BatchNorm's own counts. They must be what the
-# published initialisation makes of them.
+# published initialization makes of them.
 _SILENT = ("graph.bias", "temporal.bias", "shortcut.bias", "running_mean", "running_var", "num_batches_tracked")
 
 
@@ -88,15 +88,15 @@ def _limit(name: str) -> Limit:
 def _steps(source: Source, model: MomentumContrast) -> Array:
     """Take all steps; (steps, modalities) losses."""
     skeleton, frames, stages = load_skeleton("ntu25"), source.tensor("frames"), source["stage"]
-    optimiser = model.optimiser(lr=0.1, momentum=0.9, weight_decay=1e-4)
+    optimizer = model.optimizer(lr=0.1, momentum=0.9, weight_decay=1e-4)
     views = [source.tensor(name).permute(0, 1, 5, 2, 3, 4).contiguous() for name in ("view1", "view2")]
     taken = []
     for step, stage in enumerate(stages):
         query, key = (generate_all(model.modalities, view[step], frames, skeleton) for view in views)
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         losses = model.losses(query, key, "contrast" if stage == 1 else "exchange", _FOLLOW)
         total = torch.stack(list(losses.values()))
         total.sum().backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimizer.step()
         taken.append(total.detach().double().numpy())
     return np.stack(taken)

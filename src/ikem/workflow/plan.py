@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ikem.files import canonical_json, digest_of
-from ikem.settings import Config, Knn, Linear, Semi
-from ikem.workflow.job_types import KINDS, JobName, Keys, job_name
+from ikem.registry import JobName, job_name
+from ikem.settings import Config
+from ikem.workflow.job_types import JOB_TYPES
 
 _WILDCARD = re.compile(r"\{(\w+)\}")
 
@@ -52,7 +53,7 @@ class Job:
     @property
     def title(self) -> str:
         """The job in words, as `status` shows it: its kind, and its wildcards in the order of the path."""
-        keys, order = dict(self.name.keys), _WILDCARD.findall(KINDS[self.name.kind].output)
+        keys, order = dict(self.name.keys), _WILDCARD.findall(JOB_TYPES[self.name.kind].output)
         return " ".join([self.name.kind, *(keys[name] for name in dict.fromkeys(order))])
 
 
@@ -70,11 +71,11 @@ class Plan:
 
     def pattern(self, kind: str) -> str:
         """Path pattern of the output of a kind, with its wildcards in braces."""
-        return f"{self.config.results}/{KINDS[kind].output}"
+        return f"{self.config.results}/{JOB_TYPES[kind].output}"
 
     def log_pattern(self, kind: str) -> str:
         """Path pattern of the log of a kind."""
-        return f"{self.config.results}/logs/{KINDS[kind].output}.log"
+        return f"{self.config.results}/logs/{JOB_TYPES[kind].output}.log"
 
     def job(self, kind: str, keys: Mapping[str, str]) -> Job:
         """The job of a kind for given wildcards; equal arguments give the same object."""
@@ -82,7 +83,7 @@ class Plan:
 
     def _job(self, name: JobName) -> Job:
         if name not in self._jobs:
-            settings, inputs = KINDS[name.kind].describe(self.config, dict(name.keys))
+            settings, inputs = JOB_TYPES[name.kind].describe(self.config, dict(name.keys))
             jobs = {key: self._job(value) for key, value in inputs.items()}
             upstream = {key: job.digest for key, job in sorted(jobs.items())}
             output = Path(self.pattern(name.kind).format(**dict(name.keys)))
@@ -98,11 +99,11 @@ class Plan:
         """The input files of a job by name."""
         return {key: str(job.output) for key, job in self.job(kind, keys).inputs.items()}
 
-    def cells(self, *kinds: str) -> Iterator[tuple[str, Keys, list[Job]]]:
-        """Each (evaluation, wildcards of the run and method, jobs that fill it) of the benchmark, without repetition.
+    def cells(self, *kinds: str) -> Iterator[tuple[str, dict[str, str], Job]]:
+        """Each (evaluation, wildcards of the run and method, its job) of the benchmark, without repetition.
 
         Args:
-            kinds: kinds of evaluation to keep ("linear", "semi", ...); none: all.
+            kinds: kinds of evaluation to keep ("linear", ...); none: all.
         """
         seen: set[tuple[str, ...]] = set()
         for block in self.config.benchmark:
@@ -117,18 +118,12 @@ class Plan:
                                 continue
                             seen.add(cell)
                             keys = {"dataset": block.dataset, "protocol": protocol, "method": method, "seed": str(seed)}
-                            yield evaluation, keys, self._evaluation_jobs(evaluation, keys)
-
-    def _evaluation_jobs(self, name: str, keys: Keys) -> list[Job]:
-        evaluation = self.config.evaluations[name]
-        if isinstance(evaluation, Linear | Knn):
-            return [self.job("frozen", keys)]
-        draws = evaluation.draws if isinstance(evaluation, Semi) else (0,)
-        return [self.job("tuned", {**keys, "evaluation": name, "draw": str(draw)}) for draw in draws]
+                            kind = self.config.evaluations[evaluation].kind
+                            yield evaluation, keys, self.job(kind, {**keys, "evaluation": evaluation})
 
     def evaluation_jobs(self, *kinds: str) -> list[Job]:
         """The jobs whose rows the tables are gathered from, each once."""
-        return list({job.name: job for _, _, jobs in self.cells(*kinds) for job in jobs}.values())
+        return list({job.name: job for _, _, job in self.cells(*kinds)}.values())
 
     def all_jobs(self) -> list[Job]:
         """Every job of the benchmark, inputs before what is built on them."""

@@ -15,6 +15,7 @@ _SHAPES_NUMBERS = (
     "losses",
     "encoders",
     "evaluations",
+    "methods",
     "kernels",
     "augment.py",
     "modalities.py",

@@ -217,8 +217,8 @@ recipes:
   tiny:
     encoder: {{hidden_channels: 4, hidden_dim: 16, feature_dim: 8}}
     contrast: {{queue_size: 32}}
-    schedule: {{epochs: 2, decay_after: 1, batch_size: 8, learning_rate: 0.1}}
-    exchange_after: 1
+    schedule: {{epochs: 2, decay: {epoch: 1}, batch_size: 8, learning_rate: 0.1}}
+    stage1_epochs: 1
 methods:
   random: {{recipe: tiny, modalities: [joint, angular_velocity]}}
 benchmark:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ikem.encoders.heads import exchange_head, projection_head
-from ikem.encoders.initialization import Initialisation, initialise
+from ikem.encoders.initialization import Initialization, initialize
 from ikem.losses.queue import Queues
 from ikem.losses.relational_distillation import relational_losses
 from ikem.skeleton import Skeleton
@@ -49,7 +49,7 @@ class RelationalDistillation(nn.Module):
         mining_queue: "corrected": each modality mines in its own queue; "published": angular velocity mines in that of
             bone (where the teacher has it).
         teacher_mode: "evaluation"; or "published", which leaves the teacher's BatchNorm and dropout in training mode.
-        initialisation: see `ikem.encoders.initialization`.
+        initialization: see `ikem.encoders.initialization`.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class RelationalDistillation(nn.Module):
         seed: int,
         mining_queue: Literal["corrected", "published"] = "corrected",
         teacher_mode: Literal["evaluation", "published"] = "evaluation",
-        initialisation: Initialisation = "published",
+        initialization: Initialization = "published",
     ) -> None:
         super().__init__()
         self.teacher_modalities, self.student_modalities = tuple(teacher_modalities), tuple(student_modalities)
@@ -74,7 +74,7 @@ class RelationalDistillation(nn.Module):
         features = teacher_settings.feature_dim
         count = len(self.teacher_modalities)
         self.teacher, self.student = nn.ModuleDict(), nn.ModuleDict()
-        with torch.random.fork_rng(devices=[]):  # the layers draw before `initialise` does
+        with torch.random.fork_rng(devices=[]):  # the layers draw before `initialize` does
             for name in self.teacher_modalities:
                 head = projection_head(teacher_settings.hidden_dim, features)
                 self.teacher[name] = Branch(skeleton, teacher_settings, head)
@@ -82,7 +82,7 @@ class RelationalDistillation(nn.Module):
                 head = exchange_head(student_settings.hidden_dim, features, count)
                 self.student[name] = Branch(skeleton, student_settings, head)
         for name in self.student_modalities:
-            initialise(self.student[name], seed_for(seed, "student", name, count), initialisation)
+            initialize(self.student[name], seed_for(seed, "student", name, count), initialization)
         self.teacher.requires_grad_(False)
         seeds = [seed_for(seed, "teacher queue", name) for name in self.teacher_modalities]
         self.queue = Queues(self.teacher_modalities, features, queue_size, seeds)
@@ -106,10 +106,6 @@ class RelationalDistillation(nn.Module):
         self.teacher.load_state_dict(
             {name.removeprefix("query."): value for name, value in state.items() if name.startswith(wanted)}
         )
-
-    def optimiser(self, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
-        """SGD on the students."""
-        return torch.optim.SGD(self.student.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
 
     def losses(
         self, teacher_view: Mapping[str, Tensor], student_view: Mapping[str, Tensor], dropout_seed: int = 0

@@ -1,0 +1,57 @@
+"""Fine-tuning on all training labels, or on label subsets (semi-supervised evaluation)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ikem.evaluations.declaration import Evaluation
+from ikem.settings.evaluations import EvaluationOptions
+from ikem.settings.training import LabelSchedule
+
+
+class Finetune(EvaluationOptions):
+    """Encoder and classifier trained with labels; the fusion is the mean of the modalities' logits."""
+
+    kind: Literal["finetune"]
+    fraction: float = Field(1.0, ge=0.0001, le=1)
+    """Share of the training labels; below 1 the evaluation is semi-supervised, and is repeated on label subsets."""
+    label_subsets: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1, strict=False)
+    """Numbers of the label subsets; each is a file of clip names. Without a meaning where `fraction` is 1."""
+    sampling: Literal["per-class", "uniform"] = "per-class"
+    """round(fraction x clips) of each class, at least one; or the whole number drawn uniformly."""
+    schedule: LabelSchedule = LabelSchedule()
+    augment: bool = True
+    """Crop and shear the training clips."""
+
+    @property
+    def title(self) -> str:
+        """See the base class."""
+        if self.fraction == 1:
+            return "Fine-tuning, all labels"
+        how = "drawn in each class" if self.sampling == "per-class" else "drawn uniformly"
+        return f"Semi-supervised, {100 * self.fraction:g} % of the labels, {how}"
+
+    @property
+    def published_as(self) -> str:
+        """See the base class."""
+        return "finetune" if self.fraction == 1 else f"semi-{100 * self.fraction:g}%"
+
+    @property
+    def label_fraction(self) -> float | None:
+        """See the base class."""
+        return self.fraction
+
+    @property
+    def subset_numbers(self) -> tuple[int, ...]:
+        """See the base class."""
+        return self.label_subsets if self.fraction < 1 else ()
+
+
+EVALUATION = Evaluation(
+    options=Finetune,
+    summary="Fine-tune the encoders of a method on all labels, or on each of its label subsets, and test.",
+    runs_on="encoder",
+    run="ikem.evaluations.finetune.run:evaluate",
+)

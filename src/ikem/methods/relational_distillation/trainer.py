@@ -1,0 +1,83 @@
+"""Relational distillation: several teacher modalities teach fewer students."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ikem.errors import InputError
+from ikem.methods.relational_distillation.model import RelationalDistillation
+from ikem.modalities import generate_all
+from ikem.settings.training import Encoder, Relation
+from ikem.skeleton import load_skeleton
+from ikem.training.checkpoint import load_tensors
+from ikem.training.loader import Batch, Clips, Views
+from ikem.training.optimizers import build_optimizer
+from ikem.training.seeding import seed_for
+
+
+class DistillationTrainer:
+    """The teacher sees the first view of a clip, the students the second."""
+
+    def __init__(
+        self, settings: Mapping[str, Any], clips: Clips, device: torch.device, inputs: Mapping[str, Path]
+    ) -> None:
+        """Set up from the settings of a job and the states that hold the teacher's query encoders.
+
+        Raises:
+            InputError: a state is damaged, or holds another teacher.
+        """
+        self.settings, self.clips, self.device = settings, clips, device
+        self.skeleton = load_skeleton(settings["skeleton"])
+        contrast = Relation(**settings["contrast"])
+        self.model = RelationalDistillation(
+            settings["teacher_modalities"],
+            settings["modalities"],
+            self.skeleton,
+            Encoder(**settings["teacher_encoder"]),
+            Encoder(**settings["encoder"]),
+            queue_size=contrast.queue_size,
+            temperature=contrast.temperature,
+            top_k=settings["top_k"],
+            seed=settings["seed"],
+            mining_queue=settings["mining_queue"],
+            teacher_mode=settings["teacher_mode"],
+            initialization=settings["encoder"]["initialization"],
+        ).to(device)
+        self._load_teacher(inputs)
+        self.optimizer = build_optimizer(self.model.student.parameters(), settings["schedule"])
+        self.views: Views | None = None
+
+    def _load_teacher(self, inputs: Mapping[str, Path]) -> None:
+        paths = [inputs[f"teacher_{name}"] for name in self.settings["teacher_modalities"]]
+        states: dict[str, Tensor] = {}
+        for path in dict.fromkeys(paths):
+            states |= load_tensors(path)[0]
+        try:
+            self.model.load_teacher(states)
+        except RuntimeError as error:
+            words = " ".join(str(error).split())
+            raise InputError(f"the teacher does not fit ({words})", location=str(paths[0])) from error
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Draw the two views of every clip."""
+        self.views = Views(self.settings["seed"], epoch, self.clips.count, self.clips.frames, views=2)
+
+    def step(self, batch: Batch, epoch: int, step: int) -> dict[str, Tensor]:
+        """One step; returns the loss of each student."""
+        assert self.views is not None
+        settings = self.settings
+        teacher, student = (
+            generate_all(settings[names], self.views(batch, view), batch.frames, self.skeleton)
+            for view, names in enumerate(("teacher_modalities", "modalities"))
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings["precision"] == "bfloat16"):
+            losses = self.model.losses(teacher, student, seed_for(settings["seed"], "dropout", epoch, step))
+        torch.autograd.backward(list(losses.values()))
+        self.optimizer.step()
+        return {name: loss.detach() for name, loss in losses.items()}

@@ -1,0 +1,92 @@
+"""Momentum contrast of modalities, each by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ikem.errors import InputError
+from ikem.modalities import generate_all
+from ikem.settings.training import Contrast, Encoder
+from ikem.skeleton import load_skeleton
+from ikem.training.checkpoint import load_tensors
+from ikem.training.loader import Batch, Clips, Views
+from ikem.training.loop import load_training_tensors
+from ikem.training.moco import MomentumContrast
+from ikem.training.optimizers import build_optimizer
+from ikem.training.seeding import seed_for
+
+
+class MomentumContrastTrainer:
+    """Momentum contrast of the modalities of a job; it starts from the states of stage 1, if the job has some."""
+
+    def __init__(
+        self, settings: Mapping[str, Any], clips: Clips, device: torch.device, inputs: Mapping[str, Path]
+    ) -> None:
+        """Set up from the settings of a job.
+
+        Raises:
+            InputError: a state is damaged, or is not of this model.
+        """
+        self.settings, self.clips, self.device = settings, clips, device
+        self.skeleton = load_skeleton(settings["skeleton"])
+        contrast = Contrast(**settings["contrast"])
+        self.model = MomentumContrast(
+            settings["modalities"],
+            self.skeleton,
+            Encoder(**settings["encoder"]),
+            queue_size=contrast.queue_size,
+            key_momentum=contrast.key_momentum,
+            temperature=contrast.temperature,
+            top_k=settings.get("top_k", 1),
+            seed=settings["seed"],
+            initialization=settings["encoder"]["initialization"],
+        ).to(device)
+        self.optimizer = build_optimizer(self.model.trained_parameters(), settings["schedule"])
+        self.views: Views | None = None
+        states = [inputs[name] for name in settings["modalities"] if name in inputs]
+        if states:
+            load_training_tensors(self, merge_states(states), new=("exchange_head",))
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Draw the two views of every clip."""
+        self.views = Views(self.settings["seed"], epoch, self.clips.count, self.clips.frames, views=2)
+
+    def step(self, batch: Batch, epoch: int, step: int) -> dict[str, Tensor]:
+        """One step; returns the loss of each modality."""
+        assert self.views is not None
+        names, views = self.settings["modalities"], self.views
+        query, key = (generate_all(names, views(batch, view), batch.frames, self.skeleton) for view in (0, 1))
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings["precision"] == "bfloat16"):
+            losses = self.losses(query, key, seed_for(self.settings["seed"], "dropout", epoch, step))
+        torch.autograd.backward(list(losses.values()))
+        self.optimizer.step()
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def losses(self, query: Mapping[str, Tensor], key: Mapping[str, Tensor], dropout_seed: int) -> dict[str, Tensor]:
+        """The loss of each modality, from two views of a batch."""
+        return self.model.losses(query, key, "contrast", dropout_seed=dropout_seed)
+
+
+def merge_states(paths: Collection[Path]) -> dict[str, Tensor]:
+    """The states of several modalities in one; their queues must have the same pointer.
+
+    Raises:
+        InputError: a state is damaged, or its queue has other clips at the positions of the others' queues.
+    """
+    merged: dict[str, Tensor] = {}
+    for path in paths:
+        state, _ = load_tensors(path)
+        if "queue.pointer" in merged and merged["queue.pointer"] != state["queue.pointer"]:
+            raise InputError(
+                "the pointer of its queue differs from those of the other modalities",
+                location=str(path),
+                hint="Delete the states of stage 1 and run again",
+            )
+        merged |= state
+    return merged
