@@ -26,8 +26,7 @@ rule tables:
 
 
 include: "rules/data.smk"
-include: "rules/pretrain.smk"
-include: "rules/distil.smk"
+include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
 

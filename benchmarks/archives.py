@@ -21,7 +21,7 @@ from tabulate import tabulate
 
 from ikem.data.decode import decode
 from ikem.data.store import prepare
-from ikem.settings import Decode, Prepare
+from ikem.settings.data import Decode, Prepare
 from ikem.skeleton import load_skeleton
 from ikem.synthetic.settings import SyntheticSettings
 from ikem.workflow.job_types import MADE

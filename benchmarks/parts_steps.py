@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from ikem.training.distil import DistillationTrainer
+from ikem.training.pretrain import ContrastTrainer
 from torch import Tensor
 
 from benchmarks.pair import Pair, Sizes, largest_difference, positions
@@ -24,9 +26,7 @@ from ikem.encoders.initialization import initialize
 from ikem.evaluations.embed import embed_clips
 from ikem.evaluations.linear import LinearResult, linear_evaluation
 from ikem.modalities import MODALITIES
-from ikem.training.distil import DistillationTrainer
 from ikem.training.loader import Batch, Clips
-from ikem.training.pretrain import ContrastTrainer
 from ikem.training.seeding import epoch_order, seed_for
 
 FOLLOW = ("motion", "acceleration", "angular_velocity")

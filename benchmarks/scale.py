@@ -34,7 +34,7 @@ from ikem.evaluations.knn import knn_scores
 from ikem.evaluations.linear import linear_evaluation
 from ikem.modalities import MODALITIES
 from ikem.process import keep_memory, use_threads
-from ikem.settings import Prepare
+from ikem.settings.data import Prepare
 from ikem.skeleton import load_skeleton
 from ikem.training.loader import Clips
 from ikem.training.seeding import batches, epoch_order

@@ -6,9 +6,12 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
-from ikem.settings.loading import build_config
 from ikem.errors import InputError
-from ikem.workflow.job_types import MADE
+from ikem.evaluations.registry import EVALUATIONS
+from ikem.methods.registry import STAGES
+from ikem.settings.loading import build_config
+from ikem.synthetic.settings import RAW_FILES
+from ikem.workflow.job_types import JOB_TYPES
 from ikem.workflow.plan_file import plan_of
 
 if workflow.is_main_process:
@@ -55,7 +58,7 @@ wildcard_constraints:
     evaluation=r"[^/]+",
     fraction=r"[0-9.]+",
     sampling=r"per-class|uniform",
-    draw=r"\d+",
+    number=r"\d+",
 
 
 def results(path):
@@ -68,9 +71,10 @@ def output_of(kind):
     return PLAN.pattern(kind)
 
 
-def beside(kind, name):
-    """Pattern of a further file of a job."""
-    return str(Path(PLAN.pattern(kind)).with_name(name))
+def next_to(kind, name):
+    """Pattern of a further file of a job; "{stem}" stands for the name of its output."""
+    output = Path(PLAN.pattern(kind))
+    return str(output.with_name(name.replace("{stem}", output.stem)))
 
 
 def log_of(kind):
@@ -106,13 +110,8 @@ def arguments_of(kind):
     return arguments
 
 
-def files_of(*evaluations):
-    """The files of all evaluations of these kinds."""
-    return [str(job.output) for job in PLAN.evaluation_jobs(*evaluations)]
-
-
-def states_of(*kinds):
-    """The states that jobs of these kinds end with."""
+def outputs_of(*kinds):
+    """What all jobs of these kinds end with."""
     return [str(job.output) for job in PLAN.all_jobs() if job.name.kind in kinds]
 
 

@@ -1,23 +1,22 @@
-# From raw archives to prepared arrays, splits and draws.
-MADE_FILES = {
-    kind: {
-        role: results(f"{{dataset}}/raw/{name}") for role, name in MADE[kind].items()
-    }
-    for kind in MADE
+# From raw archives to prepared arrays, splits and label subsets.
+RAW = {
+    format: {role: results(f"{{dataset}}/raw/{name}") for role, name in files.items()}
+    for format, files in RAW_FILES.items()
 }
 
 
-rule make_ntu_recordings:
-    """Make recordings in the raw form of NTU RGB+D: a zip of .skeleton files, and the list of missing skeletons."""
+rule make_ntu:
+    """Generate recordings in the raw form of NTU RGB+D: a zip of .skeleton files, and the list of missing ones."""
     input:
         unpack(inputs_of("make_ntu")),
     output:
-        skeletons=MADE_FILES["ntu"]["skeletons"],
-        missing_list=MADE_FILES["ntu"]["missing_list"],
+        skeletons=RAW["ntu"]["skeletons"],
+        missing_list=RAW["ntu"]["missing_list"],
     log:
         log_of("make_ntu"),
     benchmark:
         timing_of("make_ntu")
+    priority: JOB_TYPES["make_ntu"].priority
     threads: 1
     resources:
         gpu=COMPUTE.data.gpu,
@@ -31,19 +30,20 @@ rule make_ntu_recordings:
         RUN
 
 
-rule make_pkummd_recordings:
-    """Make recordings in the raw form of PKU-MMD: untrimmed videos and their labels in 7z archives, and the split files."""
+rule make_pkummd:
+    """Generate recordings in the raw form of PKU-MMD: untrimmed videos and labels in 7z archives, and split files."""
     input:
         unpack(inputs_of("make_pkummd")),
     output:
-        skeletons=MADE_FILES["pkummd"]["skeletons"],
-        labels=MADE_FILES["pkummd"]["labels"],
-        cross_subject=MADE_FILES["pkummd"]["cross_subject"],
-        cross_view=MADE_FILES["pkummd"]["cross_view"],
+        skeletons=RAW["pkummd"]["skeletons"],
+        labels=RAW["pkummd"]["labels"],
+        cross_subject=RAW["pkummd"]["cross_subject"],
+        cross_view=RAW["pkummd"]["cross_view"],
     log:
         log_of("make_pkummd"),
     benchmark:
         timing_of("make_pkummd")
+    priority: JOB_TYPES["make_pkummd"].priority
     threads: 1
     resources:
         gpu=COMPUTE.data.gpu,
@@ -57,8 +57,8 @@ rule make_pkummd_recordings:
         RUN
 
 
-rule acquire_archive:
-    """Locate a raw archive in the data folder, or download it; write where it is and what it is."""
+rule acquire:
+    """Locate a raw archive in the data folder, or download it; write its path and what it is."""
     input:
         unpack(inputs_of("acquire")),
     output:
@@ -67,6 +67,7 @@ rule acquire_archive:
         log_of("acquire"),
     benchmark:
         timing_of("acquire")
+    priority: JOB_TYPES["acquire"].priority
     threads: 1
     resources:
         gpu=COMPUTE.data.gpu,
@@ -92,6 +93,7 @@ rule decode:
         log_of("decode"),
     benchmark:
         timing_of("decode")
+    priority: JOB_TYPES["decode"].priority
     threads: COMPUTE.processes
     resources:
         gpu=COMPUTE.data.gpu,
@@ -106,7 +108,7 @@ rule decode:
 
 
 rule prepare:
-    """Centre, resize and turn all clips: one prepared copy for every split."""
+    """Center, resize and align all clips: one prepared copy for every split."""
     input:
         unpack(inputs_of("prepare")),
     output:
@@ -116,6 +118,7 @@ rule prepare:
         log_of("prepare"),
     benchmark:
         timing_of("prepare")
+    priority: JOB_TYPES["prepare"].priority
     threads: 1
     resources:
         gpu=COMPUTE.data.gpu,
@@ -129,7 +132,7 @@ rule prepare:
         RUN
 
 
-rule generate_modality:
+rule modality:
     """Generate the array of one modality from the prepared positions."""
     input:
         unpack(inputs_of("modality")),
@@ -139,6 +142,7 @@ rule generate_modality:
         log_of("modality"),
     benchmark:
         timing_of("modality")
+    priority: JOB_TYPES["modality"].priority
     threads: 1
     resources:
         gpu=COMPUTE.data.gpu,
@@ -162,6 +166,7 @@ rule split:
         log_of("split"),
     benchmark:
         timing_of("split")
+    priority: JOB_TYPES["split"].priority
     threads: 1
     resources:
         gpu=COMPUTE.data.gpu,
@@ -175,24 +180,25 @@ rule split:
         RUN
 
 
-rule draw:
-    """Draw the labelled clips of a semi-supervised evaluation: a file of clip names."""
+rule label_subset:
+    """Draw the labeled clips of a semi-supervised evaluation: a file of clip names."""
     input:
-        unpack(inputs_of("draw")),
+        unpack(inputs_of("label_subset")),
     output:
-        names=output_of("draw"),
+        names=output_of("label_subset"),
     log:
-        log_of("draw"),
+        log_of("label_subset"),
     benchmark:
-        timing_of("draw")
+        timing_of("label_subset")
+    priority: JOB_TYPES["label_subset"].priority
     threads: 1
     resources:
         gpu=COMPUTE.data.gpu,
         mem_mb=COMPUTE.data.mem_mb,
         runtime=COMPUTE.data.runtime,
     params:
-        settings=settings_of("draw"),
-        files=arguments_of("draw"),
+        settings=settings_of("label_subset"),
+        files=arguments_of("label_subset"),
         options=options(),
     shell:
         RUN
@@ -201,10 +207,4 @@ rule draw:
 rule data:
     """Prepare every dataset of the config."""
     input:
-        sorted(
-            {
-                str(job.output)
-                for job in PLAN.all_jobs()
-                if job.name.kind in ("modality", "split")
-            }
-        ),
+        outputs_of("modality", "split"),

@@ -1,6 +1,4 @@
-# Embeddings, and every evaluation of them.
-
-
+# Evaluation: embeddings of frozen encoders, and a rule for each registered evaluation, named as it is.
 rule embed:
     """Run each frozen encoder of a method once over all clips."""
     input:
@@ -24,71 +22,47 @@ rule embed:
         RUN
 
 
-rule evaluate_frozen:
-    """All evaluations of frozen embeddings of a method: linear, nearest neighbours."""
+for name in EVALUATIONS:
+
+    rule:
+        name:
+            name
+        input:
+            unpack(inputs_of(name)),
+        output:
+            rows=output_of(name),
+            confusion=next_to(name, "{stem}.confusion.npz"),
+        log:
+            log_of(name),
+        benchmark:
+            timing_of(name)
+        threads: COMPUTE.threads
+        resources:
+            gpu=COMPUTE.evaluate.gpu,
+            mem_mb=COMPUTE.evaluate.mem_mb,
+            runtime=COMPUTE.evaluate.runtime,
+        params:
+            settings=settings_of(name),
+            files=arguments_of(name),
+            options=ON_DEVICE,
+        shell:
+            RUN
+
+    workflow.get_rule(name).docstring = JOB_TYPES[name].summary
+
+
+for name in EVALUATIONS:
+
+    rule:
+        name:
+            f"all_{name}"
+        input:
+            outputs_of(name),
+
+    workflow.get_rule(f"all_{name}").docstring = f"Every evaluation of kind {name}."
+
+
+rule evaluate:
+    """Run every evaluation that the config asks for."""
     input:
-        unpack(inputs_of("frozen")),
-    output:
-        rows=output_of("frozen"),
-    log:
-        log_of("frozen"),
-    benchmark:
-        timing_of("frozen")
-    threads: COMPUTE.threads
-    resources:
-        gpu=COMPUTE.evaluate.gpu,
-        mem_mb=COMPUTE.evaluate.mem_mb,
-        runtime=COMPUTE.evaluate.runtime,
-    params:
-        settings=settings_of("frozen"),
-        files=arguments_of("frozen"),
-        options=ON_DEVICE,
-    shell:
-        RUN
-
-
-rule evaluate_tuned:
-    """Fine-tune a method's encoders on all labels, or on a draw of them, and test."""
-    input:
-        unpack(inputs_of("tuned")),
-    output:
-        rows=output_of("tuned"),
-    log:
-        log_of("tuned"),
-    benchmark:
-        timing_of("tuned")
-    threads: COMPUTE.threads
-    resources:
-        gpu=COMPUTE.evaluate.gpu,
-        mem_mb=COMPUTE.evaluate.mem_mb,
-        runtime=COMPUTE.evaluate.runtime,
-    params:
-        settings=settings_of("tuned"),
-        files=arguments_of("tuned"),
-        options=ON_DEVICE,
-    shell:
-        RUN
-
-
-rule linear:
-    """Linear evaluation of every method."""
-    input:
-        files_of("linear"),
-
-
-rule knn:
-    """Nearest-neighbour evaluation of every method."""
-    input:
-        files_of("knn"),
-
-
-rule semi:
-    """Semi-supervised evaluation of every method."""
-    input:
-        files_of("semi"),
-
-
-rule finetune:
-    """Fine-tuning of every method."""
-    input:
-        files_of("finetune"),
+        outputs_of(*EVALUATIONS),

@@ -16,7 +16,7 @@ from ikem.data.acquire import describe, get_archive, located
 from ikem.data.download import note
 from ikem.errors import InputError
 from ikem.files import write_json
-from ikem.settings import Archive
+from ikem.settings.data import Archive
 
 CONTENT = bytes(range(256)) * 4096 * 4  # 4 MiB
 MD5, SHA256 = hashlib.md5(CONTENT).hexdigest(), hashlib.sha256(CONTENT).hexdigest()

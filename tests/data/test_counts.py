@@ -16,7 +16,7 @@ from ikem.data.ntu_inventory import published_missing
 from ikem.data.splits import make_split
 from ikem.data.store import load_samples
 from ikem.errors import InputError
-from ikem.settings import Decode
+from ikem.settings.data import Decode
 from ikem.settings.loading import build_config
 
 BLOCK = {"protocols": ["xsub"], "methods": ["random"], "evaluations": ["linear"]}

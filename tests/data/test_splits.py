@@ -15,7 +15,7 @@ from helpers import ROOT
 from ikem.data.splits import draw, make_split, read_draw, read_split
 from ikem.errors import InputError
 from ikem.files import write_json
-from ikem.settings import Counts, Protocol
+from ikem.settings.data import Counts, Protocol
 from ikem.settings.loading import build_config
 
 

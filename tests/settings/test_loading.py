@@ -11,7 +11,8 @@ from config_support import changed
 from helpers import ROOT
 from ikem.errors import InputError
 from ikem.modalities import MODALITIES
-from ikem.settings import Config, ModalityName
+from ikem.schema import ModalityName
+from ikem.settings.benchmark import Config
 from ikem.settings.loading import build_config, load_config
 
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))

@@ -16,7 +16,7 @@ import pooch
 from ikem.data.download import download
 from ikem.errors import InputError
 from ikem.files import digest_file, digest_of, read_json, write_json
-from ikem.settings import Archive
+from ikem.settings.data import Archive
 
 if TYPE_CHECKING:
     from ikem.workflow.run_context import Job

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ikem.methods.registry import METHODS
 from ikem.report.results import MODALITIES, clean
-from ikem.settings import Config
+from ikem.settings.benchmark import Config
 
 
 @dataclass(frozen=True)

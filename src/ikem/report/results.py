@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ikem.errors import InputError
 from ikem.evaluations.metrics import METRICS
 from ikem.files import read_json, write_text
-from ikem.settings import ModalityName
+from ikem.schema import ModalityName
 
 MODALITIES: tuple[str, ...] = get_args(ModalityName)
 """The modalities in the order in which every table shows them."""

@@ -20,7 +20,7 @@ from ikem.files import write_text
 from ikem.report.labels import Naming
 from ikem.report.layout import DAGGER, Entry, Section, Table, evaluations_of, lay_out, ordered_lines
 from ikem.report.results import read_results
-from ikem.report.summary import Cell, Figure
+from ikem.report.summary import Cell
 
 
 def read_tables(results: Path, naming: Naming) -> list[Table]:

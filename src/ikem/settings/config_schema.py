@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ikem.settings import Block, Config
+from ikem.settings.benchmark import Block, Config
 
 _NOT_LAID_OVER = (Config.__name__, Block.__name__)
 """The sections that a published entry never completes: their required keys must be in the file."""

@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from ikem.errors import InputError
-from ikem.settings import Config
+from ikem.settings.benchmark import Config
 
 
 def load_config(*paths: str | Path) -> Config:

@@ -16,7 +16,8 @@ from ikem.evaluations.registry import EVALUATIONS
 from ikem.methods.declaration import RUN, Stage, StageContext
 from ikem.methods.registry import METHODS, STAGES, encoder_states
 from ikem.registry import JobName, job_name, subset
-from ikem.settings import Config, Dataset
+from ikem.settings.benchmark import Config
+from ikem.settings.data import Dataset
 from ikem.skeleton import load_skeleton
 from ikem.synthetic.settings import RAW_FILES
 

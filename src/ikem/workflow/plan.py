@@ -16,7 +16,7 @@ from typing import Any
 
 from ikem.files import canonical_json, digest_of
 from ikem.registry import JobName, job_name
-from ikem.settings import Config
+from ikem.settings.benchmark import Config
 from ikem.workflow.job_types import JOB_TYPES
 
 _WILDCARD = re.compile(r"\{(\w+)\}")

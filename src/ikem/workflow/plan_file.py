@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ikem.errors import InputError
 from ikem.files import read_json, write_json
-from ikem.settings import Config
+from ikem.settings.benchmark import Config
 from ikem.settings.loading import build_config
 from ikem.workflow.plan import Plan
 

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from ikem.report.gather import gather_results
-from ikem.settings import Config
+from ikem.settings.benchmark import Config
 from ikem.workflow.execute import Options, run_job
 from ikem.workflow.plan_file import plan_of
 from ikem.workflow.staleness import fault_of

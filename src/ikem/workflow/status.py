@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ikem.settings import Config
+from ikem.settings.benchmark import Config
 from ikem.workflow.logs import last_run
 from ikem.workflow.plan import Job, Plan
 from ikem.workflow.run_context import checkpoints_of, lock_path
