@@ -83,7 +83,7 @@ def linear_evaluation(
     )
     wanted = torch.nn.functional.one_hot(train_labels, classes).to(train.dtype)
     history = np.full((int(schedule["epochs"]), modalities + 1), np.nan)
-    descent = float(schedule["momentum"]), float(schedule["weight_decay"])
+    descent = float(schedule["optimizer"]["momentum"]), float(schedule["weight_decay"])
     for epoch in range(int(schedule["epochs"])):
         rate = learning_rate(schedule, epoch)
         for rows in batches(epoch_order(seed, epoch, train.shape[1]), int(schedule["batch_size"]), drop_last=False):
