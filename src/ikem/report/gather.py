@@ -57,12 +57,11 @@ def gather_results(plan_path: Path, folder: Path, partial: bool = False, digest:
         )
     missing, rows = [], []
     wanted: dict[Path, set[str]] = {}
-    for evaluation, keys, parts in plan.cells():
-        for job in parts:
-            if job.output in faults:
-                names = (keys["dataset"], keys["protocol"], keys["method"], evaluation, int(keys["seed"]))
-                missing.append(Missing(*names, reason=failure_of(job)))
-            wanted.setdefault(job.output, set()).add(evaluation)
+    for evaluation, keys, job in plan.cells():
+        if job.output in faults:
+            names = (keys["dataset"], keys["protocol"], keys["method"], evaluation, int(keys["seed"]))
+            missing.append(Missing(*names, reason=failure_of(job)))
+        wanted.setdefault(job.output, set()).add(evaluation)
     for path, evaluations in wanted.items():
         if path not in faults:
             rows += [row for row in read_rows(path) if row.evaluation in evaluations]
@@ -97,8 +96,8 @@ def _traces(plan: Plan) -> tuple[list[ConfusionFile], list[Curve], list[Path]]:
     """Confusion matrices, training curves and run.json files of all finished jobs."""
     confusions = [
         ConfusionFile(path, keys["dataset"], keys["protocol"], keys["method"], evaluation)
-        for evaluation, keys, jobs in plan.cells("linear")
-        for path in [job.output.with_name(f"{job.output.stem}.{evaluation}.confusion.npz") for job in jobs]
+        for evaluation, keys, job in plan.cells("linear")
+        for path in [job.output.with_name(f"{job.output.stem}.confusion.npz")]
         if path.exists()
     ]
     curves, records = [], []
@@ -107,7 +106,7 @@ def _traces(plan: Plan) -> tuple[list[ConfusionFile], list[Curve], list[Path]]:
         metrics = job.output.with_name("metrics.csv")
         if job.record.exists():
             records.append(job.record)
-        if job.output.name == "state.safetensors" and metrics.exists():
+        if job.output.name == "state.safetensors" and metrics.exists() and metrics.stat().st_size > 2:
             place = f"{keys['dataset']} {keys['protocol']}"
             name = keys.get("method", keys.get("recipe", ""))
             stem = f"{keys['dataset']}/{keys['protocol']}/{job.name.kind}-{name}"

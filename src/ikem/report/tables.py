@@ -16,6 +16,7 @@ from typing import TextIO
 
 from tabulate import tabulate
 
+from ikem.evaluations.metrics import METRICS
 from ikem.files import write_text
 from ikem.report.labels import Naming
 from ikem.report.layout import DAGGER, Entry, Section, Table, evaluations_of, lay_out, ordered_lines
