@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ikem.errors import InputError
-from ikem.files import digest_file, read_json
+from ikem.files import canonical_json, digest_file, read_json
 from ikem.workflow.crashes import CAUSES
 from ikem.workflow.logs import last_run
 from ikem.workflow.plan import Job
@@ -56,9 +57,10 @@ def _other_input(job: Job, record: dict[str, Any]) -> str | None:
     return None
 
 
-def _differences(had: object, wanted: dict[str, object]) -> list[str]:
+def _differences(had: object, settings: dict[str, object]) -> list[str]:
     if not isinstance(had, dict):
         return ["unknown ones"]
+    wanted = json.loads(canonical_json(settings))  # as the record was written: JSON has no tuples
     names = [name for name in sorted({*had, *wanted}) if had.get(name) != wanted.get(name)]
     upstream_had, upstream = had.get("upstream"), wanted.get("upstream")
     if isinstance(upstream_had, dict) and isinstance(upstream, dict) and names == ["upstream"]:
