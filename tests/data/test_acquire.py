@@ -12,7 +12,8 @@ import pytest
 
 from ikem.data import acquire as module
 from ikem.data import download as downloading
-from ikem.data.acquire import describe, get_archive, located
+from ikem.data.acquire import get_archive
+from ikem.data.fingerprint import located, write_record
 from ikem.data.download import note
 from ikem.errors import InputError
 from ikem.files import write_json
@@ -335,10 +336,10 @@ def test_records(tmp_path):
     archive = tmp_path / "a.zip"
     archive.write_bytes(b"12345")
     record = tmp_path / "record.json"
-    write_json(record, describe(archive))
+    write_record(record, archive)
     assert located(record) == archive
     archive.write_bytes(b"12346")  # as long as before
-    with pytest.raises(InputError, match="its content has changed"):
+    with pytest.raises(InputError, match="is not what it was .*has changed"):
         located(record)
     archive.unlink()
     with pytest.raises(InputError, match="is gone"):
@@ -350,10 +351,10 @@ def test_records_of_folders(tmp_path):
     folder.mkdir()
     (folder / "0001-M.txt").write_text("1 2 3")
     record = tmp_path / "record.json"
-    write_json(record, describe(folder))
+    write_record(record, folder)
     assert located(record) == folder
     (folder / "0002-M.txt").write_text("")
-    with pytest.raises(InputError, match="its content has changed"):
+    with pytest.raises(InputError, match="is not what it was .*has changed"):
         located(record)
 
 

@@ -14,9 +14,9 @@ import filelock
 import pooch
 
 from ikem.data.download import download
+from ikem.data.fingerprint import write_record
 from ikem.errors import InputError
-from ikem.files import digest_file, digest_of, read_json, write_json
-from ikem.settings.data import Archive
+from ikem.settings import Archive
 
 if TYPE_CHECKING:
     from ikem.workflow.run_context import Job
@@ -34,36 +34,7 @@ def acquire(job: Job, inputs: Mapping[str, Path], data: Path) -> None:
         path = next(source.with_name(names[role]) for names in RAW_FILES.values() if names["skeletons"] == source.name)
     else:
         path = get_archive({name: Archive(**entry) for name, entry in job.settings["archives"].items()}, role, data)
-    write_json(job.output, describe(path))
-
-
-def describe(path: Path) -> dict[str, str]:
-    """What is written of a raw file: where it is, and its content."""
-    return {"path": str(path), "sha256": _content(path)}
-
-
-def _content(path: Path) -> str:
-    """SHA-256 of a file; of the names and sizes of all files of a folder."""
-    if path.is_file():
-        return digest_file(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    return digest_of([[str(file.relative_to(path)), file.stat().st_size] for file in files])
-
-
-def located(record: Path) -> Path:
-    """The raw file that an `acquire` job found.
-
-    Raises:
-        InputError: it is gone, or another file has taken its place.
-    """
-    found = read_json(record)
-    hint = f"Put it back, or delete {record} to have it looked for again"
-    path = Path(found["path"])
-    if not path.exists():
-        raise InputError("is gone", location=str(path), hint=hint)
-    if _content(path) != found.get("sha256"):
-        raise InputError("is not what it was (its content has changed)", location=str(path), hint=hint)
-    return path
+    write_record(job.output, path)
 
 
 def get_archive(archives: Mapping[str, Archive], role: str, data: Path) -> Path:

@@ -42,7 +42,7 @@ _WORTH_PROCESSES = 256 << 20
 
 def decode_job(job: Job, inputs: Mapping[str, Path], processes: int) -> list[Path]:
     """Run a `decode` job: inputs are what `acquire` wrote for each role."""
-    from ikem.data.acquire import located
+    from ikem.data.fingerprint import located
 
     archives = {role: located(path) for role, path in inputs.items()}
     settings = job.settings
