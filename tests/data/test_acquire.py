@@ -13,8 +13,8 @@ import pytest
 from ikem.data import acquire as module
 from ikem.data import download as downloading
 from ikem.data.acquire import get_archive
-from ikem.data.fingerprint import located, write_record
 from ikem.data.download import note
+from ikem.data.fingerprint import located, write_record
 from ikem.errors import InputError
 from ikem.files import write_json
 from ikem.settings.data import Archive
@@ -339,7 +339,7 @@ def test_records(tmp_path):
     write_record(record, archive)
     assert located(record) == archive
     archive.write_bytes(b"12346")  # as long as before
-    with pytest.raises(InputError, match="is not what it was .*has changed"):
+    with pytest.raises(InputError, match=r"is not what it was .*has changed"):
         located(record)
     archive.unlink()
     with pytest.raises(InputError, match="is gone"):
@@ -354,7 +354,7 @@ def test_records_of_folders(tmp_path):
     write_record(record, folder)
     assert located(record) == folder
     (folder / "0002-M.txt").write_text("")
-    with pytest.raises(InputError, match="is not what it was .*has changed"):
+    with pytest.raises(InputError, match=r"is not what it was .*has changed"):
         located(record)
 
 

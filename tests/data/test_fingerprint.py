@@ -66,11 +66,14 @@ def test_other_files(folder: Path, monkeypatch: pytest.MonkeyPatch, change: str)
     forget(monkeypatch)
     a, c = folder / "raw" / "a.txt", folder / "raw" / "c.txt"
     {"added": lambda: c.write_text("7"), "removed": a.unlink, "renamed": lambda: a.rename(c)}[change]()
-    assert change_of(folder / "raw.json") == {
-        "added": f"the content of {c} has changed",
-        "removed": f"the content of {a} has changed",
-        "renamed": f"the content of {a} and of 1 more files has changed",
-    }[change]
+    assert (
+        change_of(folder / "raw.json")
+        == {
+            "added": f"the content of {c} has changed",
+            "removed": f"the content of {a} has changed",
+            "renamed": f"the content of {a} and of 1 more files has changed",
+        }[change]
+    )
 
 
 def test_a_copy_with_new_dates_is_the_same_and_is_read_once(
@@ -91,7 +94,9 @@ def test_a_copy_with_new_dates_is_the_same_and_is_read_once(
     assert change_of(record) is None and len(reads) == 2
 
 
-@pytest.mark.parametrize("harm", ["deleted", "{", "[]", '{"a.txt": [1]}', '{"a.txt": [0, 0, 0, "x"], "gone": [0, 0, 0, ""]}'])
+@pytest.mark.parametrize(
+    "harm", ["deleted", "{", "[]", '{"a.txt": [1]}', '{"a.txt": [0, 0, 0, "x"], "gone": [0, 0, 0, ""]}']
+)
 def test_without_its_stamps_everything_is_read(
     folder: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:

@@ -165,8 +165,8 @@ def test_corrupted_input(workshop: Workshop, tmp_path: Path, kind: str, name: st
         flip(path, place)
         process = workshop.start_with(job.settings, inputs, tmp_path / "output" / job.output.name)
         assert process.wait() == 2, process.told
-        assert f"{path}: has changed since it was made" in process.told
-        assert "run again; it will be made anew" in process.told
+        assert f"{path}: has changed since it was written" in process.told
+        assert "run again; it will be computed again" in process.told
         flip(path, place)
     assert not (tmp_path / "output" / job.output.name).exists()
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from ikem.data.fingerprint import write_record
 from ikem.files import digest_file, write_json
 from ikem.settings.loading import load_config
 from ikem.workflow.plan import Job, Plan
-from ikem.workflow.staleness import fault_of
+from ikem.workflow.staleness import Redo, announcement, fault_of
+from ikem.workflow.status import state_of
 from job_support import write_config
 
 
@@ -21,7 +24,13 @@ def finished(job: Job, *others: str, **changes: object) -> Job:
         if not job.output.with_name(name).exists():
             job.output.with_name(name).write_text(f"{job.title} {name}")
     outputs = {name: digest_file(job.output.with_name(name)) for name in (job.output.name, *others)}
-    record = {"settings": json.loads(json.dumps(job.settings)), "digest": job.digest, "outputs": outputs}
+    inputs = {
+        name: json.loads(part.record.read_text())["outputs"]
+        for name, part in job.inputs.items()
+        if part.record.exists()
+    }
+    settings = json.loads(json.dumps(job.settings))
+    record = {"settings": settings, "digest": job.digest, "inputs": inputs, "outputs": outputs}
     write_json(job.record, record | changes)
     return job
 
@@ -41,4 +50,98 @@ def test_only_what_differs_is_named(plan: Plan, tmp_path: Path) -> None:
     split = finished(job_of(plan, "split"))
     assert fault_of(split) is None
     assert isinstance(job_of(other, "split").settings["protocol"]["train"], tuple)
-    assert str(fault_of(job_of(other, "split"))) == "was made under other settings (partial)"
+    assert str(fault_of(job_of(other, "split"))) == "was computed under other settings (partial)"
+
+
+def run_all(plan: Plan) -> None:
+    """Every job of the plan as if it had run, each from what the jobs before it wrote."""
+    for job in plan.all_jobs():
+        if job.name.kind == "acquire":
+            job.output.parent.mkdir(parents=True, exist_ok=True)
+            raw = job.output.with_suffix(".raw")
+            raw.write_text("1 2 3")
+            write_record(job.output, raw)
+        finished(job, *(["samples.csv"] if job.name.kind == "prepare" else []))
+
+
+def test_everything_built_on_changed_raw_data_is_stale(plan: Plan) -> None:
+    """Issue 10, numbers 2 and 35."""
+    run_all(plan)
+    assert Redo().jobs(plan) == []
+    acquire = job_of(plan, "acquire", role="skeletons")
+    raw = acquire.output.with_suffix(".raw")
+    times = raw.stat()
+    raw.write_text("1 2 4")
+    os.utime(raw, ns=(times.st_atime_ns, times.st_mtime_ns))
+    redo = Redo()
+    again = redo.jobs(plan)
+    made = [job for job in plan.all_jobs() if job.name.kind in ("make_ntu", "acquire") and job is not acquire]
+    assert again == [job for job in plan.all_jobs() if job not in made]
+    fault = f"is not of the raw file that is there now (the content of {raw} has changed)"
+    assert str(redo.reason(acquire)) == fault
+    table = plan.evaluation_jobs()[0]
+    assert str(redo.reason(table)) == f"is built on acquire tiny skeletons, which {fault}"
+    assert {state_of(job, redo).word for job in again} == {"stale"}
+    write_record(acquire.output, raw)
+    finished(acquire)
+    assert fault_of(job_of(plan, "decode")) == f"was computed from another {acquire.output} than is there now"
+
+
+def test_every_output_of_an_input_is_compared(plan: Plan) -> None:
+    """Issue 10, number 3: new samples.csv next to the same position.npy under an old split."""
+    run_all(plan)
+    prepare, split = job_of(plan, "prepare"), job_of(plan, "split")
+    samples = prepare.output.with_name("samples.csv")
+    samples.write_text("others")
+    finished(prepare, "samples.csv")
+    assert fault_of(prepare) is None
+    assert fault_of(split) == f"was computed from another {samples} than is there now"
+    finished(prepare, "samples.csv", "more.csv")
+    finished(split)
+    assert fault_of(split) is None
+    record = json.loads(split.record.read_text())
+    del record["inputs"]["prepared"]["more.csv"]
+    split.record.write_text(json.dumps(record))
+    assert "another" in str(fault_of(split)) and "more.csv" in str(fault_of(split))
+
+
+def test_what_was_only_built_on_may_be_gone(plan: Plan) -> None:
+    """Nothing is computed again for it: by `ikem run` as little as by Snakemake and by gathering."""
+    run_all(plan)
+    state = job_of(plan, "skeletonclr")
+    state.output.unlink()
+    embed = next(job for job in plan.all_jobs() if state in job.inputs.values())
+    assert Redo().jobs(plan) == []
+    embed.output.unlink()
+    assert Redo().jobs(plan) == []
+    rows = next(job for job in plan.evaluation_jobs() if embed in job.inputs.values())
+    rows.output.unlink()
+    assert Redo().jobs(plan) == [state, embed, rows]
+
+
+def test_an_announcement_names_what_is_at_fault_and_counts_the_rest(plan: Plan, tmp_path: Path) -> None:
+    """Issue 10, number 33."""
+    run_all(plan)
+    redo = Redo()
+    assert announcement(reason for job in redo.jobs(plan) if (reason := redo.reason(job))) == []
+    split, prepare = job_of(plan, "split"), job_of(plan, "prepare")
+    split.output.write_text("edited")
+    built_on = [job for job in plan.all_jobs() if split in closure(job)]
+    redo = Redo()
+    assert announcement(reason for job in redo.jobs(plan) if (reason := redo.reason(job))) == [
+        f"{1 + len(built_on)} finished jobs will be redone, and their results overwritten:",
+        "  split tiny xsub: has changed since it was written",
+        f"  and {len(built_on)} that are built on these",
+    ]
+    other = Plan(
+        load_config(write_config(tmp_path, {"datasets": {"tiny": {"prepare": {"frames": 18}}}}, name="o.yaml"))
+    )
+    redo = Redo()
+    lines = announcement((reason for job in redo.jobs(other) if (reason := redo.reason(job))), most=2)
+    assert f"  {prepare.title}: was computed under other settings (prepare)" in lines
+    assert len(lines) == 4 and "more for reasons of their own" in lines[-1]
+
+
+def closure(job: Job) -> list[Job]:
+    """All that a job is built on."""
+    return [found for part in job.inputs.values() for found in [part, *closure(part)]]

@@ -80,7 +80,7 @@ def test_the_demo_through_slurm(cluster: Cluster, tmp_path_factory: pytest.TempP
     kept = "".join(
         path.read_text() for path in (remote.folder / ".snakemake" / "slurm_logs").rglob("*demo_joint/*.log")
     )
-    assert "left: SIGTERM; the same command goes on from here" in kept
+    assert "left: SIGTERM; the same command resumes from here" in kept
     (record,) = (remote.results / "demo" / "xsub" / "seed0" / "exchange" / "ikem-6").glob("*.run.json")
     assert json.loads(record.read_text())["device"].startswith("cpu (pretended device ")
 

@@ -75,7 +75,7 @@ def test_a_changed_config_is_refused(workshop: Workshop, place: Path) -> None:
     assert status == 2
     for method in ("skeletonclr", "ikem-3", "student", "supervised"):
         path = job_of(plan, "frozen", method=method).output
-        assert f"{path}: was made under other settings (evaluations)" in told
+        assert f"{path}: was computed under other settings (evaluations)" in told
     assert "finetune" not in told
     assert "Delete them and run snakemake again" in told
 
@@ -84,8 +84,8 @@ def test_a_change_far_upstream_is_refused(workshop: Workshop, place: Path) -> No
     plan_at(place, {"datasets": {"tiny": {"prepare": {"turn": False}}}})
     status, told = gather(workshop, place)
     assert status == 2
-    assert "prepared/position.npy: was made under other settings (prepare)" in told
-    assert "frozen.json: was made under other settings (upstream: embeddings" in told
+    assert "prepared/position.npy: was computed under other settings (prepare)" in told
+    assert "frozen.json: was computed under other settings (upstream: embeddings" in told
 
 
 def test_results_from_elsewhere_are_refused(workshop: Workshop, place: Path) -> None:
@@ -104,7 +104,7 @@ def test_results_from_elsewhere_are_refused(workshop: Workshop, place: Path) -> 
     status, told = gather(workshop, place)
     assert status == 2
     assert "1 results are not what the config asks for" in told
-    assert f"{job.output}: was made under other settings (upstream: prepared)" in told
+    assert f"{job.output}: was computed under other settings (upstream: prepared)" in told
 
 
 def test_results_of_other_inputs_are_refused(workshop: Workshop, place: Path) -> None:
@@ -121,7 +121,7 @@ def test_results_of_other_inputs_are_refused(workshop: Workshop, place: Path) ->
     job.record.write_text(json.dumps(record))
     status, told = gather(workshop, place)
     assert status == 2
-    assert f"frozen.json: was made from another {job.output} than lies there now" in told
+    assert f"frozen.json: was computed from another {job.output} than is there now" in told
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_an_edited_result_is_refused(workshop: Workshop, place: Path, name: str,
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     status, told = gather(workshop, place)
     assert status == 2
-    assert f"{path}: has changed since it was made" in told
+    assert f"{path}: has changed since it was written" in told
 
 
 def test_results_without_a_record_are_refused(workshop: Workshop, place: Path) -> None:
@@ -149,7 +149,7 @@ def test_results_without_a_record_are_refused(workshop: Workshop, place: Path) -
     other.record.write_text("{")
     status, told = gather(workshop, place)
     assert status == 2
-    assert f"{one.output}: has no run.json beside it" in told
+    assert f"{one.output}: has no run.json next to it" in told
     assert f"{other.output}: has a run.json that cannot be read" in told
 
 
@@ -191,8 +191,8 @@ def test_snakemake_that_has_forgotten_everything(workshop: Workshop, place: Path
     )
     told = ran.stdout + ran.stderr
     assert ran.returncode != 0
-    assert "evaluations/student/frozen.json: was made under other settings (upstream: embeddings)" in told
-    assert "student/student/state.safetensors: was made under other settings (top_k)" in told
+    assert "evaluations/student/frozen.json: was computed under other settings (upstream: embeddings)" in told
+    assert "student/student/state.safetensors: was computed under other settings (top_k)" in told
     assert not table.exists() or table.read_bytes() == before
 
 
@@ -231,7 +231,7 @@ def test_status_shows_every_state(workshop: Workshop, place: Path) -> None:
     lines = [[cell.strip() for cell in line.split("│")[1:4]] for line in shown.told.splitlines() if "│" in line]
     told = {job: (word, remark) for word, job, remark in lines}
     assert told[missing.title] == ("missing", "")
-    assert told[stale.title] == ("stale", "has changed since it was made")
+    assert told[stale.title] == ("stale", "has changed since it was written")
     word, remark = told[running.title]
     assert word == "running"
     assert remark.startswith("epoch ")

@@ -68,7 +68,7 @@ def open_array(path: Path, row_shape: Sequence[int] | None = None) -> Floats:
     Raises:
         InputError: the file is missing, cut off, or something else than such an array.
     """
-    hint = "Delete it and run again; it will be made anew"
+    hint = "Delete it and run again; it will be computed again"
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:

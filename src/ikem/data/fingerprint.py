@@ -45,9 +45,7 @@ def fingerprint(path: Path, known: Mapping[str, list[int | str]] | None = None) 
 
 
 def _files_below(folder: Path) -> list[str]:
-    return [
-        os.path.relpath(os.path.join(parent, name), folder) for parent, _, names in os.walk(folder) for name in names
-    ]
+    return [str(Path(parent, name).relative_to(folder)) for parent, _, names in os.walk(folder) for name in names]
 
 
 def write_record(record: Path, path: Path) -> None:

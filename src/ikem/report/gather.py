@@ -1,6 +1,6 @@
 """Gathering: from the files of all evaluations to the long table, the tables, the figures and the report.
 
-Each file's run.json is compared with what the plan asks for; results made under other settings are refused by name.
+Each file's run.json is compared with what the plan asks for; results computed under other settings are refused by name.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def gather_results(plan_path: Path, folder: Path, partial: bool = False, digest:
         digest: the digest that the plan must have; None: any.
 
     Raises:
-        InputError: a result is missing (unless `partial`), or was made under other settings, or has changed since.
+        InputError: a result is missing (unless `partial`), or was computed under other settings, or has changed since.
     """
     plan = read_plan(plan_path)
     if digest is not None and plan.digest != digest:

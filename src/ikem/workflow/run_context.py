@@ -35,7 +35,7 @@ class Job:
         settings: all that shapes the result.
         output: the file that the job ends with.
         digest: SHA-256 of the settings.
-        inputs: SHA-256 of the content of each input, by name; it has been compared with what lies on the disk.
+        inputs: SHA-256 of every file of each input, by name; they have been compared with what is on the disk.
         device: the device the job computes on, in words.
         others: files that the job writes beside its output.
     """
@@ -49,9 +49,7 @@ class Job:
         self.digest = digest_of(self.settings)
         self.device = "cpu"
         self.others: list[Path] = []
-        contents = {name: _check_input(name, path, self.settings) for name, path in inputs.items()}
-        self.inputs = {name: contents[name][path.name] for name, path in inputs.items()}
-        self._contents = contents
+        self.inputs = {name: _check_input(name, path, self.settings) for name, path in inputs.items()}
         self._leaving = leaving or Leaving()
 
     def checkpoint(self, part: str = "") -> Path:
@@ -60,8 +58,8 @@ class Job:
 
     @functools.cached_property
     def checkpoint_digest(self) -> str:
-        """What a checkpoint must have been made under to be used: settings, content of the inputs, training code."""
-        return digest_of({"settings": self.digest, "inputs": self._contents, "code": code_digest()})
+        """The digest that a checkpoint must carry to be used."""
+        return checkpoint_digest(self.digest, self.inputs)
 
     def saving(self) -> AbstractContextManager[None]:
         """While the block runs, a signal does not end the job at once: the block sees `asked_to_leave` and saves."""
@@ -77,6 +75,11 @@ class Job:
         return self._leaving.asked is not None
 
 
+def checkpoint_digest(settings: str, inputs: Mapping[str, Mapping[str, str]]) -> str:
+    """What a checkpoint was written under: digest of the settings, content of the inputs, training code."""
+    return digest_of({"settings": settings, "inputs": inputs, "code": code_digest()})
+
+
 def _check_input(name: str, path: Path, settings: Mapping[str, Any]) -> dict[str, str]:
     """SHA-256 of the files of an input, after a look at whether they are what the settings mean, and unharmed.
 
@@ -84,14 +87,14 @@ def _check_input(name: str, path: Path, settings: Mapping[str, Any]) -> dict[str
         InputError: they are not.
     """
     record = record_path(path)
-    hint = "Delete it and run again; it will be made anew"
+    hint = "Delete it and run again; it will be computed again"
     if not path.exists():
         raise InputError("is missing", location=str(path), hint="Run the workflow again; it makes what is missing")
     expected = settings.get("upstream", {}).get(name)
     if not record.exists():
         if expected is not None:
             raise InputError(
-                "has no run.json beside it, so nothing tells how it was made", location=str(path), hint=hint
+                "has no run.json next to it, so nothing tells how it was made", location=str(path), hint=hint
             )
         return {path.name: digest_file(path)}
     known = read_json(record)
@@ -100,7 +103,7 @@ def _check_input(name: str, path: Path, settings: Mapping[str, Any]) -> dict[str
         raise InputError("does not tell the content of its result", location=str(record), hint=hint)
     if expected is not None and known.get("digest") != expected:
         raise InputError(
-            "was made under other settings than the config asks for",
+            "was computed under other settings than the config asks for",
             location=str(path),
             hint="Delete it (or run snakemake with --forcerun) and run again",
         )
@@ -110,9 +113,9 @@ def _check_input(name: str, path: Path, settings: Mapping[str, Any]) -> dict[str
             raise InputError("is missing", location=str(found), hint=f"Delete {path} and run again")
         if digest_file(found) != content:
             raise InputError(
-                "has changed since it was made: the disk has harmed it, or someone edited it",
+                "has changed since it was written: the disk has harmed it, or someone edited it",
                 location=str(found),
-                hint=f"Delete {path} and run again; it will be made anew",
+                hint=f"Delete {path} and run again; it will be computed again",
             )
     return contents
 
@@ -133,13 +136,12 @@ def running(
         log: file for the log, beside standard error.
 
     Raises:
-        InputError: an input is missing, harmed or was made under other settings; memory ran out; or another process
+        InputError: an input is missing, harmed or was computed under other settings; memory ran out; or another process
             runs this job.
         Interrupted: SIGTERM, SIGUSR1 or Ctrl-C came; what had to be saved was.
     """
     title = f"{settings.get('kind', output.name)} {output.parent}"
-    leaving = Leaving()
-    with _locked(output), logging_to(log), crashes_logged(log), _faults_told(), leaving.heeded():
+    with _locked(output), logging_to(log), crashes_logged(log), _faults_told(), Leaving.heeding() as leaving:
         logger.info("%s%s", START, title)
         _remove_unfinished(output)
         started, clock = datetime.datetime.now(datetime.UTC), time.monotonic()

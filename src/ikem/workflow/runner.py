@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
+import sys
 from pathlib import Path
 
-from ikem.report.gather import gather_results
-from ikem.settings.benchmark import Config
+from ikem.settings import Config
 from ikem.workflow.execute import Options, run_job
-from ikem.workflow.plan_file import plan_of
-from ikem.workflow.staleness import fault_of
-
-logger = logging.getLogger("ikem")
+from ikem.workflow.plan import Plan
+from ikem.workflow.plan_file import write_plan
+from ikem.workflow.signals import Leaving
+from ikem.workflow.staleness import Redo, announcement, fault_of
 
 
 def run_all(config: Config, tables: bool = True) -> None:
@@ -19,14 +18,31 @@ def run_all(config: Config, tables: bool = True) -> None:
 
     Raises:
         InputError: a job cannot be done.
-        Interrupted: a signal asked to leave; the same call goes on from there.
+        Interrupted: a signal asked the process to stop; the same call resumes from there.
     """
-    plan = plan_of(config)
+    from ikem.report.gather import gather_results
+
+    plan, redo = Plan(config), Redo()
     compute = config.compute
     options = Options(compute.device, compute.checkpoint_minutes, compute.processes, Path(config.data))
-    for job in plan.all_jobs():
-        if fault_of(job) is not None:
-            inputs = {name: part.output for name, part in job.inputs.items()}
-            run_job(job.settings, inputs, job.output, options, job.log)
-    if tables:
-        gather_results(Path(config.results) / "plan.json", Path(config.results) / "tables")
+    with Leaving.heeding() as leaving:
+        jobs = redo.jobs(plan)
+        _print(*announcement(reason for job in jobs if (reason := redo.reason(job))))
+        write_plan(plan)
+        for number, job in enumerate(jobs, start=1):
+            # What a job is built on may have come out as before.
+            kept = fault_of(job) is None
+            _print(f"job {number} of {len(jobs)}: {job.title}{' is done already' if kept else ''}")
+            if not kept:
+                run_job(job.settings, {name: part.output for name, part in job.inputs.items()}, job.output, options,
+                        job.log)  # fmt: skip
+            leaving.leave_if_asked()  # a job that was about to end when the signal came has ended
+        if tables:
+            folder = Path(config.results) / "tables"
+            gather_results(Path(config.results) / "plan.json", folder)
+            _print(f"tables: {folder}, long table: {folder / 'results.csv'}, report: {folder.parent / 'report.html'}")
+
+
+def _print(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)

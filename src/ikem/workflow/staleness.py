@@ -1,16 +1,81 @@
-"""Whether the result of a job is the one that the plan asks for, and if there is none, why."""
+"""Whether the result of a job is the one that the plan asks for, and if there is none, why.
+
+`Redo` is the one idea of what is done: Snakemake (rules/common.smk), `ikem run` and `status` all ask it.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
 
+from ikem.data.fingerprint import change_of
 from ikem.errors import InputError
 from ikem.files import canonical_json, digest_file, read_json
+from ikem.registry import JobName
 from ikem.workflow.crashes import CAUSES
 from ikem.workflow.logs import last_run
-from ikem.workflow.plan import Job
+from ikem.workflow.plan import Job, Plan
 from ikem.workflow.run_context import stamp_of
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a finished job has to run again: a fault of its own, or of a job that it is built on (the root)."""
+
+    job: Job
+    root: Job
+    fault: str
+
+    def __str__(self) -> str:
+        return self.fault if self.job is self.root else f"is built on {self.root.title}, which {self.fault}"
+
+
+class Redo:
+    """Which finished jobs have to run again, and why. The files of a job are looked at once.
+
+    A job whose files are gone is no fault of what was built on it: states and arrays can be deleted to make room.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[JobName, Reason | None] = {}
+
+    def reason(self, job: Job) -> Reason | None:
+        """Why the job has to run again; None if it is done, or has no output and nothing below it is at fault."""
+        if job.name not in self._found:
+            fault = fault_of(job, thorough=False) if job.output.exists() else None
+            below = (found for part in job.inputs.values() if (found := self.reason(part)))
+            root = next(below, None)
+            found = None if root is None else Reason(job, root.root, root.fault)
+            self._found[job.name] = found if fault is None else Reason(job, job, fault)
+        return self._found[job.name]
+
+    def jobs(self, plan: Plan) -> list[Job]:
+        """The jobs that have to run for all results of a plan, inputs before what is built on them."""
+        due: set[JobName] = set()
+        jobs = plan.all_jobs()
+        asked = {job.name for job in plan.evaluation_jobs()}
+        for job in reversed(jobs):  # what is built on a job has been seen before it
+            if self.reason(job) or (job.name in asked and not job.output.exists()):
+                due.add(job.name)
+            if job.name in due:
+                asked |= {part.name for part in job.inputs.values()}
+        return [job for job in jobs if job.name in due]
+
+
+def announcement(reasons: Iterable[Reason], most: int = 20) -> list[str]:
+    """Lines that say how many finished jobs run again, and why: each that is itself at fault, at most so many."""
+    finished = [reason for reason in reasons if reason.job.output.exists()]
+    own = [reason for reason in finished if reason.job is reason.root]
+    if not finished:
+        return []
+    lines = [f"{len(finished)} finished jobs will be redone, and their results overwritten:"]
+    lines += [f"  {reason.job.title}: {reason.fault}" for reason in own[:most]]
+    if len(own) > most:
+        lines.append(f"  and {len(own) - most} more for reasons of their own (`status` lists them)")
+    if len(finished) > len(own):
+        lines.append(f"  and {len(finished) - len(own)} that are built on these")
+    return lines
 
 
 def fault_of(job: Job, thorough: bool = True) -> str | None:
@@ -22,14 +87,17 @@ def fault_of(job: Job, thorough: bool = True) -> str | None:
     if not job.output.exists():
         return "is missing"
     if not job.record.exists():
-        return "has no run.json beside it"
+        return "has no run.json next to it"
     try:
         record = read_json(job.record)
         digest, contents, stamps = record.get("digest"), dict(record["outputs"]), dict(record.get("stamps", {}))
+        inputs = {name: dict(files) for name, files in record["inputs"].items()}
     except (InputError, AttributeError, KeyError, TypeError, ValueError):
         return "has a run.json that cannot be read"
     if digest != job.digest:
-        return f"was made under other settings ({', '.join(_differences(record.get('settings', {}), job.settings))})"
+        return (
+            f"was computed under other settings ({', '.join(_differences(record.get('settings', {}), job.settings))})"
+        )
     if job.output.name not in contents:
         return "has a run.json that does not tell its content"
     for name, content in contents.items():
@@ -38,23 +106,38 @@ def fault_of(job: Job, thorough: bool = True) -> str | None:
             return f"{which}is missing"
         unchanged = not thorough and stamp_of(path) == stamps.get(name)
         if not unchanged and digest_file(path) != content:
-            return f"{which}has changed since it was made"
-    return _other_input(job, record)
+            return f"{which}has changed since it was written"
+    return _other_input(job, inputs) or _other_raw_file(job)
 
 
-def _other_input(job: Job, record: dict[str, Any]) -> str | None:
+def _other_input(job: Job, inputs: dict[str, dict[str, str]]) -> str | None:
     """Results from elsewhere may have the same settings and yet not have been made from one another."""
-    for name, used in dict(record.get("inputs", {})).items():
+    for name, used in inputs.items():
         part = job.inputs.get(name)
-        if part is None or not part.output.exists() or not part.record.exists():
+        if part is None or not part.output.exists():
             continue
-        try:
-            lies_there = read_json(part.record)["outputs"][part.output.name]
-        except (InputError, KeyError, TypeError):
+        found = outputs_of(part)
+        if found is None:
             continue  # the fault is the input's own
-        if used != lies_there:
-            return f"was made from another {part.output} than lies there now"
+        for file in [part.output.name, *sorted({*used, *found})]:
+            if used.get(file) != found.get(file):
+                return f"was computed from another {part.output.with_name(file)} than is there now"
     return None
+
+
+def outputs_of(job: Job) -> dict[str, str] | None:
+    """SHA-256 of each file of a job as its record says; None if there is no record that can be read."""
+    try:
+        return dict(read_json(job.record)["outputs"])
+    except (InputError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _other_raw_file(job: Job) -> str | None:
+    if job.name.kind != "acquire":
+        return None
+    change = change_of(job.output)
+    return f"is not of the raw file that is there now ({change})" if change else None
 
 
 def _differences(had: object, settings: dict[str, object]) -> list[str]:

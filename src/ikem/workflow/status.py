@@ -1,4 +1,4 @@
-"""The whole grid of a config: what is done, running, failed, stale, missing."""
+"""The whole grid of a config: what is done, running, stale, interrupted, failed, missing."""
 
 from __future__ import annotations
 
@@ -15,39 +15,49 @@ from rich.table import Table
 from ikem.settings.benchmark import Config
 from ikem.workflow.logs import last_run
 from ikem.workflow.plan import Job, Plan
-from ikem.workflow.run_context import checkpoints_of, lock_path
-from ikem.workflow.staleness import ending_of, fault_of
+from ikem.workflow.resumption import resumption_of
+from ikem.workflow.run_context import lock_path
+from ikem.workflow.staleness import Redo, ending_of
 
-_STYLES = {"done": "green", "running": "cyan", "stale": "magenta", "failed": "red", "missing": "dim"}
+_STYLES = {
+    "done": "green", "running": "cyan", "stale": "magenta", "interrupted": "yellow", "failed": "red", "missing": "dim",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class State:
-    """How a job stands: one of done, running, failed, stale, missing, and a remark."""
+    """How a job stands, in one of the words of `_STYLES`, and a remark."""
 
     word: str
     remark: str = ""
 
 
-def state_of(job: Job) -> State:
-    """Look at the files of a job, and at its lock."""
+def state_of(job: Job, redo: Redo | None = None) -> State:
+    """Look at the files of a job, and at its lock.
+
+    Args:
+        redo: what has been found about the jobs that it is built on.
+    """
     if _is_running(job):
         return State("running", _progress(job))
-    fault = fault_of(job, thorough=False)
-    if fault is None:
-        return State("done")
+    reason = (redo or Redo()).reason(job)
     if job.output.exists():
-        return State("stale", fault)
-    run, kept = last_run(job.log), "; goes on from its checkpoint" if checkpoints_of(job.output) else ""
-    if run is not None and run.end in ("error", "signal", "none"):
-        return State("failed", f"{ending_of(job)}{kept}")
-    return State("missing", f"{ending_of(job)}{kept}".removeprefix("; "))
+        return State("stale", str(reason)) if reason else State("done")
+    run = last_run(job.log)
+    if run is None or run.end == "done":
+        return State("missing")
+    word = "failed" if run.end in ("error", "signal") else "interrupted"
+    return State(word, "; ".join(filter(None, [ending_of(job), resumption_of(job)])))
 
 
 def failures_of(plan: Plan) -> list[str]:
-    """A line for each job of the plan whose last run failed: its title, the reason, and its log."""
-    states = ((job, state_of(job)) for job in plan.all_jobs())
-    return [f"{job.title}: {state.remark} ({job.log})" for job, state in states if state.word == "failed"]
+    """A line for each job of the plan whose last run failed or was killed: its title, the reason, and its log."""
+    failed = ((job, last_run(job.log)) for job in plan.all_jobs() if not job.output.exists() and not _is_running(job))
+    return [
+        f"{job.title}: {ending_of(job)} ({job.log})"
+        for job, run in failed
+        if run is not None and run.end in ("error", "signal", "none")
+    ]
 
 
 def _is_running(job: Job) -> bool:
@@ -78,8 +88,9 @@ def show_status(config: Config) -> None:
     console = Console()
     table = Table("state", "job", "remark", title=escape(config.results), title_justify="left")
     counted: Counter[str] = Counter()
+    redo = Redo()
     for job in Plan(config).all_jobs():
-        state = state_of(job)
+        state = state_of(job, redo)
         counted[state.word] += 1
         table.add_row(f"[{_STYLES[state.word]}]{state.word}[/]", escape(job.title), escape(state.remark))
     console.print(table)
