@@ -31,6 +31,13 @@ include: "rules/evaluate.smk"
 include: "rules/report.smk"
 
 
+onstart:
+    from ikem.workflow.plan_file import write_plan
+
+    announce()
+    write_plan(PLAN)
+
+
 onerror:
     from ikem.workflow.status import failures_of
 

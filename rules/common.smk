@@ -1,9 +1,14 @@
 # From the config to the plan, and what every rule says in the same words.
+import atexit
+import shlex
+import sys
+from functools import cache
 from pathlib import Path
 
 import filelock
 import yaml
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import RerunTrigger
 from snakemake.utils import update_config
 
 from ikem.errors import InputError
@@ -12,18 +17,8 @@ from ikem.methods.registry import STAGES
 from ikem.settings.loading import build_config
 from ikem.synthetic.settings import RAW_FILES
 from ikem.workflow.job_types import JOB_TYPES
-from ikem.workflow.plan_file import plan_of
-
-if workflow.is_main_process:
-    # Held for as long as this process lives: who gets it knows that a lock of Snakemake's was left by a run that was killed.
-    Path(".snakemake").mkdir(exist_ok=True)
-    ONLY_RUN = filelock.FileLock(".snakemake/only_run.lock")
-    try:
-        ONLY_RUN.acquire(timeout=3)
-        for left in Path(".snakemake/locks").glob("*.lock"):
-            left.unlink()
-    except filelock.Timeout:
-        pass  # Snakemake itself says that another run is under way
+from ikem.workflow.plan import Plan
+from ikem.workflow.staleness import Redo, announcement
 
 
 def typed(value):
@@ -38,7 +33,7 @@ def typed(value):
 update_config(config, typed(dict(workflow.config_settings.config)))
 
 try:
-    PLAN = plan_of(
+    PLAN = Plan(
         build_config(config, location=", ".join(map(str, workflow.configfiles)))
     )
 except InputError as error:
@@ -87,9 +82,61 @@ def timing_of(kind):
     return PLAN.log_pattern(kind).removesuffix(".log") + ".benchmark.tsv"
 
 
+REDO = Redo()
+AGAIN = {}  # why each finished job of Snakemake's graph runs again
+
+
+@cache
+def begin():
+    """When Snakemake has begun to build its graph: the records (run.json) judge what is done, not Snakemake's metadata.
+
+    Nothing but a real run takes the lock, which it holds for as long as its process lives: who gets it knows that a
+    lock of Snakemake's was left by a run that was killed.
+    """
+    workflow.dag.ignore_incomplete = True
+    workflow.dag_settings.rerun_triggers = frozenset([RerunTrigger.MTIME])
+    if workflow.dryrun:
+        atexit.register(announce)
+    elif workflow.executor_plugin is not None:
+        Path(".snakemake").mkdir(exist_ok=True)
+        lock = filelock.FileLock(".snakemake/only_run.lock")
+        try:
+            lock.acquire(timeout=3)
+            workflow.globals["ONLY_RUN"] = lock
+            for left in Path(".snakemake/locks").glob("*.lock"):
+                left.unlink()
+        except filelock.Timeout:
+            pass  # Snakemake itself says that another run is under way
+
+
+def announce():
+    """Say how many finished jobs run again, and why."""
+    print(
+        *announcement(AGAIN.values()), sep="\n", end="\n" * bool(AGAIN), file=sys.stderr
+    )
+
+
 def inputs_of(kind):
-    """The input files of a job, by name."""
-    return lambda wildcards: PLAN.inputs(kind, wildcards)
+    """The input files of a job, by name; a finished job that has to run again is made known to Snakemake.
+
+    Their times say nothing (a copy has new ones), unless the command line asks for jobs to run again: then Snakemake
+    has to see what is built on them.
+    """
+
+    def inputs(wildcards):
+        files = PLAN.inputs(kind, wildcards)
+        if not workflow.is_main_process:
+            return files
+        begin()
+        job = PLAN.job(kind, wildcards)
+        if reason := REDO.reason(job):
+            AGAIN[job.name] = reason
+            workflow.dag.forcefiles.add(str(job.output))
+        if workflow.dag_settings.forcerun or workflow.dag_settings.forcetargets:
+            return files
+        return {name: ancient(path) for name, path in files.items()}
+
+    return inputs
 
 
 def settings_of(kind):
@@ -125,4 +172,8 @@ ON_DEVICE = options(
 )
 FROM_DATA = options(f"--data={PLAN.config.data}")
 IN_PROCESSES = options(f"--processes={COMPUTE.processes}")
-RUN = "python -m ikem job --settings {params.settings:q} {params.files:q} {params.options:q} --log {log:q}"
+IKEM = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}") + " -m ikem"
+RUN = (
+    IKEM
+    + " job --settings {params.settings:q} {params.files:q} {params.options:q} --log {log:q}"
+)

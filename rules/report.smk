@@ -2,10 +2,9 @@
 
 
 rule gather:
-    """Gather all results; results made under other settings are refused by name."""
+    """Gather all results; results of other settings are refused by name."""
     input:
-        plan=results("plan.json"),
-        rows=files_of(),
+        rows=outputs_of(*EVALUATIONS),
     output:
         csv=results("tables/results.csv"),
         report=results("report.html"),
@@ -19,16 +18,16 @@ rule gather:
         mem_mb=COMPUTE.report.mem_mb,
         runtime=COMPUTE.report.runtime,
     params:
+        plan=results("plan.json"),
         digest=PLAN.digest,
         tables=lambda wildcards, output: str(Path(output.csv).parent),
     shell:
-        "python -m ikem gather {input.plan:q} {params.tables:q} --digest {params.digest} --log {log:q}"
+        IKEM
+        + " gather {params.plan:q} {params.tables:q} --digest {params.digest} --log {log:q}"
 
 
 rule tables_so_far:
     """Tables of what is there: cells without a result stay empty and say why."""
-    input:
-        plan=results("plan.json"),
     log:
         results("logs/tables/so_far.log"),
     threads: 1
@@ -37,6 +36,7 @@ rule tables_so_far:
         mem_mb=COMPUTE.report.mem_mb,
         runtime=COMPUTE.report.runtime,
     params:
+        plan=results("plan.json"),
         tables=results("tables"),
     shell:
-        "python -m ikem gather {input.plan:q} {params.tables:q} --partial --log {log:q}"
+        IKEM + " gather {params.plan:q} {params.tables:q} --partial --log {log:q}"
