@@ -110,17 +110,16 @@ def begin():
 
 
 def announce():
-    """Say how many finished jobs run again, and why."""
-    print(
-        *announcement(AGAIN.values()), sep="\n", end="\n" * bool(AGAIN), file=sys.stderr
-    )
+    """Say how many finished jobs run again, and why; what others are built on first."""
+    for line in announcement(reversed(AGAIN.values())):
+        print(line, file=sys.stderr)
 
 
 def inputs_of(kind):
     """The input files of a job, by name; a finished job that has to run again is made known to Snakemake.
 
-    Their times say nothing (a copy has new ones), unless the command line asks for jobs to run again: then Snakemake
-    has to see what is built on them.
+    The time of an input that is done says nothing (a copy has a new one). Where the command line itself asks for jobs
+    to run again, Snakemake has to see what is built on them.
     """
 
     def inputs(wildcards):
@@ -134,7 +133,10 @@ def inputs_of(kind):
             workflow.dag.forcefiles.add(str(job.output))
         if workflow.dag_settings.forcerun or workflow.dag_settings.forcetargets:
             return files
-        return {name: ancient(path) for name, path in files.items()}
+        return {
+            name: path if REDO.reason(job.inputs[name]) else ancient(path)
+            for name, path in files.items()
+        }
 
     return inputs
 

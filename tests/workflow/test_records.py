@@ -13,7 +13,8 @@ from ikem.files import digest_file, write_json
 from ikem.settings.loading import load_config
 from ikem.workflow.plan import Job, Plan
 from ikem.workflow.staleness import Redo, announcement, fault_of
-from ikem.workflow.status import state_of
+from ikem.workflow.status import State, state_of, state_of_tables
+from ikem.workflow.tables_record import fault_of_tables, write_tables_record
 from job_support import write_config
 
 
@@ -137,11 +138,60 @@ def test_an_announcement_names_what_is_at_fault_and_counts_the_rest(plan: Plan, 
         load_config(write_config(tmp_path, {"datasets": {"tiny": {"prepare": {"frames": 18}}}}, name="o.yaml"))
     )
     redo = Redo()
-    lines = announcement((reason for job in redo.jobs(other) if (reason := redo.reason(job))), most=2)
-    assert f"  {prepare.title}: was computed under other settings (prepare)" in lines
-    assert len(lines) == 4 and "more for reasons of their own" in lines[-1]
+    lines = announcement(reason for job in redo.jobs(other) if (reason := redo.reason(job)))
+    assert f"  {prepare.title}: was computed under other settings (prepare.frames)" in lines
+    assert len(lines) == 3
+    for job in plan.all_jobs():
+        job.output.write_text("edited, too")
+    redo = Redo()
+    lines = announcement((reason for job in redo.jobs(plan) if (reason := redo.reason(job))), most=3)
+    assert (
+        len(lines) == 5
+        and lines[-1] == f"  and {len(plan.all_jobs()) - 3} more for reasons of their own (`status` lists them)"
+    )
 
 
 def closure(job: Job) -> list[Job]:
     """All that a job is built on."""
     return [found for part in job.inputs.values() for found in [part, *closure(part)]]
+
+
+@pytest.fixture
+def tables(plan: Plan) -> Path:
+    """The folder of tables, with figures and a report next to it, as if they had been gathered."""
+    run_all(plan)
+    results = Path(plan.config.results)
+    for name in ("tables/results.csv", "tables/linear.md", "figures/one.svg", "report.html"):
+        (results / name).parent.mkdir(exist_ok=True)
+        (results / name).write_text(f"top1 50.00 {name}")
+    write_tables_record(plan, results / "tables", partial=False)
+    assert fault_of_tables(plan) is None
+    assert state_of_tables(plan, Redo()) == State("done")
+    return results / "tables"
+
+
+@pytest.mark.parametrize("name", ["tables/results.csv", "tables/linear.md", "figures/one.svg", "report.html"])
+def test_an_edited_table_is_stale(plan: Plan, tables: Path, name: str) -> None:
+    """Issue 10, number 24: a digit of a table, a figure or the report."""
+    path = tables.parent / name
+    path.write_text(path.read_text().replace("50", "90"))
+    assert fault_of_tables(plan) == f"{name} has changed since it was written"
+    assert state_of_tables(plan, Redo()).word == "stale"
+    path.unlink()
+    assert fault_of_tables(plan) == ("is missing" if name == "tables/results.csv" else f"{name} is missing")
+
+
+def test_tables_of_other_results_or_titles_are_stale(plan: Plan, tables: Path, tmp_path: Path) -> None:
+    titled = Plan(load_config(write_config(tmp_path, {"datasets": {"tiny": {"title": "Other"}}}, name="titled.yaml")))
+    assert titled.digest == plan.digest
+    assert fault_of_tables(titled) == "was gathered for another config"
+    job = plan.evaluation_jobs()[0]
+    job.output.write_text("computed again, and not the same")
+    assert fault_of_tables(plan) is None
+    assert state_of_tables(plan, Redo()) == State("stale", "1 results are stale")
+    finished(job)
+    assert fault_of_tables(plan) == "was gathered from other results than are there now"
+    write_tables_record(plan, tables, partial=True)
+    assert fault_of_tables(plan) == "shows the results of that time only"
+    (tables / "results.csv.run.json").unlink()
+    assert fault_of_tables(plan) == "has no run.json next to it that can be read"

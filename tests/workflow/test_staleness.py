@@ -14,7 +14,7 @@ import yaml
 
 from ikem.settings.loading import load_config
 from ikem.workflow.plan import Job, Plan
-from ikem.workflow.plan_file import plan_of
+from ikem.workflow.plan_file import write_plan
 from ikem.workflow.staleness import fault_of
 from ikem.workflow.status import state_of
 from job_support import LONGER, ROOT, Workshop, snakemake_environment, until, write_config
@@ -28,7 +28,9 @@ def place(workshop: Workshop, tmp_path: Path) -> Path:
 
 
 def plan_at(folder: Path, *over: dict) -> Plan:
-    return plan_of(load_config(write_config(folder, LONGER, *over)))
+    plan = Plan(load_config(write_config(folder, LONGER, *over)))
+    write_plan(plan)
+    return plan
 
 
 def job_of(plan: Plan, kind: str, **keys: str) -> Job:
@@ -198,7 +200,7 @@ def test_snakemake_that_has_forgotten_everything(workshop: Workshop, place: Path
 
 def test_status_shows_every_state(workshop: Workshop, place: Path) -> None:
     config = write_config(place, LONGER)
-    plan = plan_of(load_config(config))
+    plan = Plan(load_config(config))
     assert {state_of(job).word for job in plan.all_jobs()} == {"done"}
     running, killed = job_of(plan, "skeletonclr"), job_of(plan, "student")
     failed, stale = job_of(plan, "supervised"), job_of(plan, "frozen", method="ikem-3")

@@ -22,6 +22,7 @@ from ikem.workflow.job_types import KINDS
 from ikem.workflow.plan import Plan
 from ikem.workflow.plan_file import read_plan
 from ikem.workflow.staleness import failure_of, fault_of
+from ikem.workflow.tables_record import write_tables_record
 
 logger = logging.getLogger("ikem")
 
@@ -66,6 +67,7 @@ def gather_results(plan_path: Path, folder: Path, partial: bool = False, digest:
         if path not in faults:
             rows += [row for row in read_rows(path) if row.evaluation in evaluations]
     _write(plan, folder, rows, sorted(set(missing)))
+    write_tables_record(plan, folder, partial)
 
 
 def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing]) -> None:

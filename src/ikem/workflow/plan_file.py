@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ikem.errors import InputError
 from ikem.files import read_json, write_json
-from ikem.settings.benchmark import Config
 from ikem.settings.loading import build_config
 from ikem.workflow.plan import Plan
 
 
 def write_plan(plan: Plan) -> Path:
     """Write the resolved config and the digest of the plan to `plan.json`, unless it says so already."""
-    path = Path(plan.config.results) / "plan.json"
-    content = {"digest": plan.digest, "config": plan.config.model_dump(mode="json")}
+    path, content = Path(plan.config.results) / "plan.json", plan_content(plan)
     if not path.exists() or _differs(path, content):
         write_json(path, content)
     return path
+
+
+def plan_content(plan: Plan) -> dict[str, Any]:
+    """What plan.json holds."""
+    return {"digest": plan.digest, "config": plan.config.model_dump(mode="json")}
 
 
 def _differs(path: Path, content: object) -> bool:
@@ -33,10 +37,3 @@ def read_plan(path: Path) -> Plan:
     if not isinstance(content, dict) or "config" not in content:
         raise InputError("is not a plan", location=str(path), hint="Delete it and run again")
     return Plan(build_config(content["config"], location=str(path)))
-
-
-def plan_of(config: Config) -> Plan:
-    """The plan of a config, written beside its results."""
-    plan = Plan(config)
-    write_plan(plan)
-    return plan

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from ikem.data.fingerprint import change_of
 from ikem.errors import InputError
@@ -46,8 +47,10 @@ class Redo:
             fault = fault_of(job, thorough=False) if job.output.exists() else None
             below = (found for part in job.inputs.values() if (found := self.reason(part)))
             root = next(below, None)
-            found = None if root is None else Reason(job, root.root, root.fault)
-            self._found[job.name] = found if fault is None else Reason(job, job, fault)
+            if fault and not (root and fault.startswith(_UPSTREAM)):
+                self._found[job.name] = Reason(job, job, fault)
+            else:
+                self._found[job.name] = root and Reason(job, root.root, root.fault)
         return self._found[job.name]
 
     def jobs(self, plan: Plan) -> list[Job]:
@@ -76,6 +79,10 @@ def announcement(reasons: Iterable[Reason], most: int = 20) -> list[str]:
     if len(finished) > len(own):
         lines.append(f"  and {len(finished) - len(own)} that are built on these")
     return lines
+
+
+_SETTINGS = "was computed under other settings"
+_UPSTREAM = f"{_SETTINGS} (upstream"
 
 
 def fault_of(job: Job, thorough: bool = True) -> str | None:
@@ -141,13 +148,23 @@ def _other_raw_file(job: Job) -> str | None:
 
 
 def _differences(had: object, settings: dict[str, object]) -> list[str]:
-    if not isinstance(had, dict):
-        return ["unknown ones"]
+    """The names of the settings that differ, dotted; of what the job is built on only if nothing else does."""
     wanted = json.loads(canonical_json(settings))  # as the record was written: JSON has no tuples
-    names = [name for name in sorted({*had, *wanted}) if had.get(name) != wanted.get(name)]
-    upstream_had, upstream = had.get("upstream"), wanted.get("upstream")
-    if isinstance(upstream_had, dict) and isinstance(upstream, dict) and names == ["upstream"]:
-        return [f"upstream: {key}" for key in sorted(upstream) if upstream_had.get(key) != upstream[key]]
+    if not isinstance(had, dict) or not isinstance(had.get("upstream"), dict):
+        return ["unknown ones"]
+    upstream_had, upstream = had.get("upstream", {}), wanted.get("upstream", {})
+    names = _differing(had | {"upstream": 0}, wanted | {"upstream": 0})
+    return names or [f"upstream: {name}" for name in _differing(upstream_had, upstream)]
+
+
+def _differing(had: dict[str, Any], wanted: dict[str, Any], prefix: str = "") -> list[str]:
+    names: list[str] = []
+    for name in sorted({*had, *wanted}):
+        before, now = had.get(name), wanted.get(name)
+        if isinstance(before, dict) and isinstance(now, dict):
+            names += _differing(before, now, f"{prefix}{name}.")
+        elif before != now or (name in had) != (name in wanted):
+            names.append(f"{prefix}{name}")
     return names
 
 

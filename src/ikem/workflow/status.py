@@ -18,6 +18,7 @@ from ikem.workflow.plan import Job, Plan
 from ikem.workflow.resumption import resumption_of
 from ikem.workflow.run_context import lock_path
 from ikem.workflow.staleness import Redo, ending_of
+from ikem.workflow.tables_record import fault_of_tables
 
 _STYLES = {
     "done": "green", "running": "cyan", "stale": "magenta", "interrupted": "yellow", "failed": "red", "missing": "dim",
@@ -48,6 +49,16 @@ def state_of(job: Job, redo: Redo | None = None) -> State:
         return State("missing")
     word = "failed" if run.end in ("error", "signal") else "interrupted"
     return State(word, "; ".join(filter(None, [ending_of(job), resumption_of(job)])))
+
+
+def state_of_tables(plan: Plan, redo: Redo) -> State:
+    """How the tables stand: they are stale, too, as long as a result is."""
+    fault = fault_of_tables(plan)
+    if fault == "is missing":
+        return State("missing")
+    stale = [job for job in plan.evaluation_jobs() if redo.reason(job)]
+    fault = fault or (f"{len(stale)} results are stale" if stale else None)
+    return State("stale", fault) if fault else State("done")
 
 
 def failures_of(plan: Plan) -> list[str]:
@@ -88,10 +99,10 @@ def show_status(config: Config) -> None:
     console = Console()
     table = Table("state", "job", "remark", title=escape(config.results), title_justify="left")
     counted: Counter[str] = Counter()
-    redo = Redo()
-    for job in Plan(config).all_jobs():
-        state = state_of(job, redo)
+    plan, redo = Plan(config), Redo()
+    states = [(job.title, state_of(job, redo)) for job in plan.all_jobs()]
+    for title, state in [*states, ("tables", state_of_tables(plan, redo))]:
         counted[state.word] += 1
-        table.add_row(f"[{_STYLES[state.word]}]{state.word}[/]", escape(job.title), escape(state.remark))
+        table.add_row(f"[{_STYLES[state.word]}]{state.word}[/]", escape(title), escape(state.remark))
     console.print(table)
     console.print(", ".join(f"{counted[word]} {word}" for word in _STYLES if counted[word]) or "nothing to do")
