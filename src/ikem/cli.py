@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import typer
 
 from ikem.errors import InputError, Interrupted
 from ikem.workflow.crashes import report_crashes
+from ikem.workflow.logs import REPORTED
 
 app = typer.Typer(
     help="IKEM-Bench: a reproducible benchmark of self-supervised skeleton action recognition.",
@@ -22,7 +24,7 @@ app = typer.Typer(
 ConfigFiles = Annotated[list[Path], typer.Argument(help="Config files, each laid over those before it.")]
 
 _TRY_AGAIN = 75
-"""Exit status of a job that a signal asked to leave: the same command goes on from where it was."""
+"""Exit status of a job that a signal asked to stop: the same command resumes from there."""
 
 
 @app.command()
@@ -51,7 +53,10 @@ def job(
 
 @app.command()
 def run(config: ConfigFiles) -> None:
-    """Run a whole config in this process, one job after another, without Snakemake; what is done already is kept."""
+    """Run a whole config in this process, one job after another, without Snakemake; what is done already is kept.
+
+    To keep the results of two configs side by side, give each a folder: `results: results/NAME`.
+    """
     from ikem.process import keep_memory
     from ikem.settings.loading import load_config
     from ikem.workflow.runner import run_all
@@ -62,7 +67,7 @@ def run(config: ConfigFiles) -> None:
 
 @app.command()
 def status(config: ConfigFiles) -> None:
-    """Show every job of a config: done, running, failed, stale, missing."""
+    """Show every job of a config, and the tables: done, running, stale, interrupted, failed or missing. Writes nothing."""
     from ikem.settings.loading import load_config
     from ikem.workflow.status import show_status
 
@@ -83,7 +88,7 @@ def gather(
     from ikem.report.gather import gather_results
     from ikem.workflow.logs import logging_to
 
-    with logging_to(log):
+    with logging_to(log, "gather"):
         gather_results(plan, folder, partial, digest)
 
 
@@ -113,15 +118,24 @@ def schema() -> None:
 
 
 def main() -> None:
-    """Run the command line; what a user can mend is told in words, without a traceback."""
+    """Run the command line; each error is reported once, and what a user can correct without a traceback."""
     report_crashes()
     try:
         app(standalone_mode=True)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _report(error, f"error: {error}")
         sys.exit(2)
-    except Interrupted:
+    except Interrupted as error:
+        _report(error, f"left: {error}")
         sys.exit(_TRY_AGAIN)
+    except Exception as error:
+        _report(error, traceback.format_exc().rstrip())
+        sys.exit(1)
+
+
+def _report(error: Exception, text: str) -> None:
+    if error not in REPORTED:
+        print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import time
@@ -20,6 +21,7 @@ from ikem.training.loader import Batch, Clips
 from ikem.training.optimizers import learning_rate
 from ikem.training.seeding import batches, epoch_order
 from ikem.workflow.run_context import Job
+from ikem.workflow.terminal import TrainingBar
 
 logger = logging.getLogger("ikem")
 
@@ -108,7 +110,8 @@ def train(
     checkpoint = job.checkpoint(part)
     progress = _resume(job, checkpoint, trainer) or {"epoch": first_epoch, "step": 0, "sums": {}, "history": []}
     saved = time.monotonic()
-    with job.saving():
+    title = f"{job.title} {part.replace('.', ' ')}".rstrip()
+    with job.saving(), contextlib.closing(TrainingBar(title)) as bar:
         for epoch in range(progress["epoch"], last_epoch):
             began = time.monotonic()
             rate = learning_rate(schedule, epoch)
@@ -125,6 +128,7 @@ def train(
             for step, batch in enumerate(clips.batches(cut[first:]), start=first):
                 for name, loss in trainer.step(batch, epoch, step).items():
                     sums[name] = sums[name] + loss.double() if name in sums else loss.double()
+                bar.step(epoch + 1, last_epoch, step + 1, len(cut), len(cut[step]))
                 due = job.asked_to_leave or time.monotonic() - saved >= 60 * checkpoint_minutes
                 if due and step + 1 < len(cut):
                     so_far = {name: value.item() for name, value in sums.items()}

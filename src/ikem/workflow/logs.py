@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Literal
 
 from ikem.errors import InputError, Interrupted
 from ikem.workflow.crashes import signal_in
+from ikem.workflow.terminal import NamedLines
 
 logger = logging.getLogger("ikem")
 
@@ -21,6 +21,9 @@ DONE = "done in "
 _ERROR = "error: "
 _LEFT = "left: "
 _EPOCH = re.compile(r"(epoch \d+/\d+)(?:.* (\d+):(\d\d):(\d\d) left)?")
+
+REPORTED: set[Exception] = set()
+"""Errors that the log on standard error shows already."""
 
 End = Literal["done", "error", "left", "signal", "none"]
 
@@ -38,18 +41,23 @@ class _LogFile(logging.FileHandler):
 
 
 @contextlib.contextmanager
-def logging_to(log: Path | None) -> Iterator[None]:
+def logging_to(log: Path | None, name: str = "") -> Iterator[None]:
     """Log to standard error, and to a file if one is given; what ends the block with an error is logged.
+
+    Such an error is marked as reported: the command does not print it again.
+
+    Args:
+        name: of the job; each line on standard error has it.
 
     Raises:
         InputError: the file cannot be written to.
     """
-    formatter = logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers: list[logging.Handler] = [NamedLines(name)]
     if log is not None:
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
             handlers.append(_LogFile(log, mode="a", encoding="utf-8"))
+            handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
         except OSError as error:
             raise InputError(
                 f"cannot be written ({error.strerror or error})",
@@ -57,24 +65,27 @@ def logging_to(log: Path | None) -> Iterator[None]:
                 hint="Free space on the disk or make the folder writable, then run the same command again",
             ) from error
     for handler in handlers:
-        handler.setFormatter(formatter)
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
         yield
-    except Interrupted as error:
-        logger.warning("%s%s", _LEFT, error)
-        raise
-    except InputError as error:
-        logger.error("%s%s", _ERROR, error)
-        raise
     except Exception as error:
-        logger.exception("%s%s: %s", _ERROR, type(error).__name__, error)
+        _report(error)
+        REPORTED.add(error)
         raise
     finally:
         for handler in handlers:
             logger.removeHandler(handler)
             handler.close()
+
+
+def _report(error: Exception) -> None:
+    if isinstance(error, Interrupted):
+        logger.warning("%s%s", _LEFT, error)
+    elif isinstance(error, InputError):
+        logger.error("%s%s", _ERROR, error)
+    else:
+        logger.exception("%s%s: %s", _ERROR, type(error).__name__, error)
 
 
 @dataclass(frozen=True)

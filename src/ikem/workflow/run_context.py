@@ -20,6 +20,7 @@ import filelock
 from ikem.errors import InputError
 from ikem.files import canonical_json, digest_file, digest_of, read_json, write_json
 from ikem.workflow.crashes import crashes_logged
+from ikem.workflow.job_types import JOB_TYPES
 from ikem.workflow.logs import DONE, START, logging_to
 from ikem.workflow.plan import record_path
 from ikem.workflow.provenance import code_digest, commit, versions
@@ -37,11 +38,17 @@ class Job:
         digest: SHA-256 of the settings.
         inputs: SHA-256 of every file of each input, by name; they have been compared with what is on the disk.
         device: the device the job computes on, in words.
+        title: the job in words, as `status` shows it.
         others: files that the job writes beside its output.
     """
 
     def __init__(
-        self, settings: Mapping[str, Any], output: Path, inputs: Mapping[str, Path], leaving: Leaving | None = None
+        self,
+        settings: Mapping[str, Any],
+        output: Path,
+        inputs: Mapping[str, Path],
+        leaving: Leaving | None = None,
+        title: str = "",
     ) -> None:
         # One spelling, whether they come from a command line or from the plan: results follow it to the byte.
         self.settings: dict[str, Any] = json.loads(canonical_json(settings))
@@ -49,6 +56,7 @@ class Job:
         self.digest = digest_of(self.settings)
         self.device = "cpu"
         self.others: list[Path] = []
+        self.title = title
         self.inputs = {name: _check_input(name, path, self.settings) for name, path in inputs.items()}
         self._leaving = leaving or Leaving()
 
@@ -120,6 +128,14 @@ def _check_input(name: str, path: Path, settings: Mapping[str, Any]) -> dict[str
     return contents
 
 
+def title_of(kind: str, output: Path) -> str:
+    """The title of the job that ends with `output`: its kind, and its wildcards in the order of the path."""
+    pattern = re.escape(JOB_TYPES[kind].output) if kind in JOB_TYPES else ""
+    groups = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", pattern)
+    found = re.search(f"(?:^|/){groups}$", output.as_posix()) if groups else None
+    return " ".join([kind, *(found.groups() if found else [str(output.parent)])])
+
+
 @contextlib.contextmanager
 def running(
     settings: Mapping[str, Any],
@@ -140,12 +156,12 @@ def running(
             runs this job.
         Interrupted: SIGTERM, SIGUSR1 or Ctrl-C came; what had to be saved was.
     """
-    title = f"{settings.get('kind', output.name)} {output.parent}"
-    with _locked(output), logging_to(log), crashes_logged(log), _faults_told(), Leaving.heeding() as leaving:
+    title = title_of(str(settings.get("kind", output.name)), output)
+    with _locked(output), logging_to(log, title), crashes_logged(log), _faults_told(), Leaving.heeding() as leaving:
         logger.info("%s%s", START, title)
         _remove_unfinished(output)
         started, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
-        job = Job(settings, output, inputs, leaving)
+        job = Job(settings, output, inputs, leaving, title)
         yield job
         with job.saving():
             _conclude(job, started, time.monotonic() - clock)
