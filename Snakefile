@@ -34,13 +34,16 @@ include: "rules/report.smk"
 onstart:
     from ikem.workflow.plan_file import write_plan
 
-    announce()
-    write_plan(PLAN)
+    if workflow.is_main_process:
+        announce()
+        write_plan(PLAN)
 
 
 onerror:
     from ikem.workflow.status import failures_of
 
-    # Snakemake itself only says that a command failed; the logs say how.
-    for failure in failures_of(PLAN) if workflow.is_main_process else []:
+    # Snakemake itself only says that a command failed. Jobs on other machines show their errors there.
+    for failure in (
+        failures_of(PLAN, workflow.local_exec) if workflow.is_main_process else []
+    ):
         print(f"failed: {failure}", file=sys.stderr)

@@ -18,7 +18,7 @@ from ikem.settings.loading import build_config
 from ikem.synthetic.settings import RAW_FILES
 from ikem.workflow.job_types import JOB_TYPES
 from ikem.workflow.plan import Plan
-from ikem.workflow.staleness import Redo, announcement
+from ikem.workflow.staleness import Redo, announcement, remember_raw_files
 
 
 def typed(value):
@@ -82,7 +82,7 @@ def timing_of(kind):
     return PLAN.log_pattern(kind).removesuffix(".log") + ".benchmark.tsv"
 
 
-REDO = Redo()
+REDO = Redo(PLAN.config.data)
 AGAIN = {}  # why each finished job of Snakemake's graph runs again
 
 
@@ -98,6 +98,7 @@ def begin():
     if workflow.dryrun:
         atexit.register(announce)
     elif workflow.executor_plugin is not None:
+        atexit.register(remember_raw_files, PLAN)
         Path(".snakemake").mkdir(exist_ok=True)
         lock = filelock.FileLock(".snakemake/only_run.lock")
         try:

@@ -67,7 +67,7 @@ def run(config: ConfigFiles) -> None:
 
 @app.command()
 def status(config: ConfigFiles) -> None:
-    """Show every job of a config, and the tables: done, running, stale, interrupted, failed or missing. Writes nothing."""
+    """Show every job of a config, and the tables: done, running, stale, interrupted, failed, missing. Read-only."""
     from ikem.settings.loading import load_config
     from ikem.workflow.status import show_status
 

@@ -50,14 +50,10 @@ def get_archive(archives: Mapping[str, Archive], role: str, data: Path) -> Path:
     """
     archive = archives[role]
     path = data / archive.file
-    if path.exists():
-        check(path, archive)
-        return path
-    local = _local(archive)
-    if local is not None and local.exists():
-        check(local, archive)
-        return local
-    if local is not None or not _may_download(archive):
+    if (found := find(archive, data)) is not None:
+        check(found, archive)
+        return found
+    if _local(archive) is not None or not _may_download(archive):
         raise InputError(_absent(archives, data), location=str(path), hint=_how(archives, data))
     try:
         data.mkdir(parents=True, exist_ok=True)
@@ -67,6 +63,12 @@ def get_archive(archives: Mapping[str, Archive], role: str, data: Path) -> Path:
     except OSError as error:
         raise InputError(f"cannot be written ({error.strerror or error})", location=str(path)) from error
     return path
+
+
+def find(archive: Archive, data: Path) -> Path | None:
+    """Where a raw file is: in the data folder, or at a local address; None if it is absent."""
+    places = (data / archive.file, _local(archive))
+    return next((path for path in places if path is not None and path.exists()), None)
 
 
 def check(path: Path, archive: Archive) -> None:

@@ -39,9 +39,13 @@ def fingerprint(path: Path, known: Mapping[str, list[int | str]] | None = None) 
         stamp = [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
         entry = (known or {}).get(name)
         listing[name] = entry if entry is not None and entry[:3] == stamp else [*stamp, digest_file(file)]
-    if path.is_file():
-        return str(listing[""][3]), listing
-    return digest_of([[name, entry[3]] for name, entry in listing.items()]), listing
+    return _digest(listing), listing
+
+
+def _digest(listing: Listing) -> str:
+    if listing.keys() == {""}:
+        return str(listing[""][3])
+    return digest_of([[name, entry[3]] for name, entry in listing.items()])
 
 
 def _files_below(folder: Path) -> list[str]:
@@ -70,13 +74,16 @@ def located(record: Path) -> Path:
     return path
 
 
-def change_of(record: Path) -> str | None:
+def change_of(record: Path, now: Path | None = None) -> str | None:
     """What has changed in the raw file of a record, in words; None if nothing has, or if the file is gone.
 
     A raw file that is gone changes no result; a job that needs it says so (`located`).
+
+    Args:
+        now: where the raw file would be found now; None: where it was found.
     """
     written = read_json(record)
-    path, stored = Path(written["path"]), _stored(record)
+    path, stored = now or Path(written["path"]), _stored(record)
     if not path.exists():
         return None
     digest, _seen[record] = fingerprint(path, _seen.get(record, stored))
@@ -92,8 +99,13 @@ def change_of(record: Path) -> str | None:
 
 def remember(record: Path) -> None:
     """Keep the stamps that this process has seen of unchanged content, so that the next one need not read it again."""
-    if record.exists() and change_of(record) is None and record in _seen and _seen[record] != _stored(record):
-        write_json(_listing_path(record), _seen[record])
+    with contextlib.suppress(InputError):  # a folder that cannot be written to costs the next one the reading
+        if (
+            record in _seen
+            and _digest(_seen[record]) == read_json(record)["sha256"]
+            and _seen[record] != _stored(record)
+        ):
+            write_json(_listing_path(record), _seen[record])
 
 
 def _stored(record: Path) -> Listing:

@@ -10,7 +10,7 @@ from ikem.workflow.execute import Options, run_job
 from ikem.workflow.plan import Plan
 from ikem.workflow.plan_file import write_plan
 from ikem.workflow.signals import Leaving
-from ikem.workflow.staleness import Redo, announcement, fault_of
+from ikem.workflow.staleness import Redo, announcement, fault_of, remember_raw_files
 
 
 def run_all(config: Config, tables: bool = True) -> None:
@@ -22,16 +22,17 @@ def run_all(config: Config, tables: bool = True) -> None:
     """
     from ikem.report.gather import gather_results
 
-    plan, redo = Plan(config), Redo()
+    plan, redo = Plan(config), Redo(config.data)
     compute = config.compute
     options = Options(compute.device, compute.checkpoint_minutes, compute.processes, Path(config.data))
     with Leaving.heeding() as leaving:
         jobs = redo.jobs(plan)
         _print(*announcement(reason for job in jobs if (reason := redo.reason(job))))
         write_plan(plan)
+        remember_raw_files(plan)
         for number, job in enumerate(jobs, start=1):
             # What a job is built on may have come out as before.
-            kept = fault_of(job) is None
+            kept = fault_of(job, data=options.data) is None
             _print(f"job {number} of {len(jobs)}: {job.title}{' is done already' if kept else ''}")
             if not kept:
                 run_job(job.settings, {name: part.output for name, part in job.inputs.items()}, job.output, options,

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ikem.data.fingerprint import change_of
+from ikem.data.fingerprint import change_of, remember
 from ikem.errors import InputError
 from ikem.files import canonical_json, digest_file, read_json
 from ikem.registry import JobName
+from ikem.settings.data import Archive
 from ikem.workflow.crashes import CAUSES
 from ikem.workflow.logs import last_run
 from ikem.workflow.plan import Job, Plan
@@ -36,15 +38,19 @@ class Redo:
     """Which finished jobs have to run again, and why. The files of a job are looked at once.
 
     A job whose files are gone is no fault of what was built on it: states and arrays can be deleted to make room.
+
+    Args:
+        data: the data folder; None: raw files are compared where they were found.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, data: str | Path | None = None) -> None:
+        self._data = None if data is None else Path(data)
         self._found: dict[JobName, Reason | None] = {}
 
     def reason(self, job: Job) -> Reason | None:
         """Why the job has to run again; None if it is done, or has no output and nothing below it is at fault."""
         if job.name not in self._found:
-            fault = fault_of(job, thorough=False) if job.output.exists() else None
+            fault = fault_of(job, thorough=False, data=self._data) if job.output.exists() else None
             below = (found for part in job.inputs.values() if (found := self.reason(part)))
             root = next(below, None)
             if fault and not (root and fault.startswith(_UPSTREAM)):
@@ -85,11 +91,12 @@ _SETTINGS = "was computed under other settings"
 _UPSTREAM = f"{_SETTINGS} (upstream"
 
 
-def fault_of(job: Job, thorough: bool = True) -> str | None:
+def fault_of(job: Job, thorough: bool = True, data: Path | None = None) -> str | None:
     """Why the output of a job cannot be used, or None.
 
     Args:
         thorough: read every byte; else a file whose size and time are those of its making is taken to be unchanged.
+        data: the data folder, in which raw files are found now; None: where they were found.
     """
     if not job.output.exists():
         return "is missing"
@@ -114,7 +121,7 @@ def fault_of(job: Job, thorough: bool = True) -> str | None:
         unchanged = not thorough and stamp_of(path) == stamps.get(name)
         if not unchanged and digest_file(path) != content:
             return f"{which}has changed since it was written"
-    return _other_input(job, inputs) or _other_raw_file(job)
+    return _other_input(job, inputs) or _other_raw_file(job, data)
 
 
 def _other_input(job: Job, inputs: dict[str, dict[str, str]]) -> str | None:
@@ -140,11 +147,23 @@ def outputs_of(job: Job) -> dict[str, str] | None:
         return None
 
 
-def _other_raw_file(job: Job) -> str | None:
+def _other_raw_file(job: Job, data: Path | None) -> str | None:
     if job.name.kind != "acquire":
         return None
-    change = change_of(job.output)
+    now = None
+    if data is not None and "archives" in job.settings:
+        from ikem.data.acquire import find  # what downloads takes a while to import
+
+        now = find(Archive(**job.settings["archives"][job.settings["role"]]), data)
+    change = change_of(job.output, now)
     return f"is not of the raw file that is there now ({change})" if change else None
+
+
+def remember_raw_files(plan: Plan) -> None:
+    """Raw files with new dates whose content has been read and is the same need not be read again."""
+    for job in plan.all_jobs():
+        if job.name.kind == "acquire":
+            remember(job.output)
 
 
 def _differences(had: object, settings: dict[str, object]) -> list[str]:

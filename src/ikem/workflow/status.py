@@ -61,11 +61,15 @@ def state_of_tables(plan: Plan, redo: Redo) -> State:
     return State("stale", fault) if fault else State("done")
 
 
-def failures_of(plan: Plan) -> list[str]:
-    """A line for each job of the plan whose last run failed or was killed: its title, the reason, and its log."""
+def failures_of(plan: Plan, reported: bool) -> list[str]:
+    """A line for each job of the plan whose last run failed or was killed: its title, the reason, and its log.
+
+    Args:
+        reported: whether jobs have shown their errors themselves; then only what they could not show is repeated.
+    """
     failed = ((job, last_run(job.log)) for job in plan.all_jobs() if not job.output.exists() and not _is_running(job))
     return [
-        f"{job.title}: {ending_of(job)} ({job.log})"
+        f"{job.title} ({job.log})" if reported and run.end == "error" else f"{job.title}: {ending_of(job)} ({job.log})"
         for job, run in failed
         if run is not None and run.end in ("error", "signal", "none")
     ]
@@ -99,7 +103,7 @@ def show_status(config: Config) -> None:
     console = Console()
     table = Table("state", "job", "remark", title=escape(config.results), title_justify="left")
     counted: Counter[str] = Counter()
-    plan, redo = Plan(config), Redo()
+    plan, redo = Plan(config), Redo(config.data)
     states = [(job.title, state_of(job, redo)) for job in plan.all_jobs()]
     for title, state in [*states, ("tables", state_of_tables(plan, redo))]:
         counted[state.word] += 1
