@@ -9,40 +9,18 @@ from pathlib import Path
 import pytest
 
 from ikem.data.fingerprint import write_record
-from ikem.files import digest_file, write_json
 from ikem.settings.loading import load_config
 from ikem.workflow.plan import Job, Plan
 from ikem.workflow.staleness import Redo, announcement, fault_of
 from ikem.workflow.status import State, state_of, state_of_tables
 from ikem.workflow.tables_record import fault_of_tables, write_tables_record
 from job_support import write_config
-
-
-def finished(job: Job, *others: str, **changes: object) -> Job:
-    """The job with an output, further files and a record, as if it had run on what its inputs' records say."""
-    job.output.parent.mkdir(parents=True, exist_ok=True)
-    for name in (job.output.name, *others):
-        if not job.output.with_name(name).exists():
-            job.output.with_name(name).write_text(f"{job.title} {name}")
-    outputs = {name: digest_file(job.output.with_name(name)) for name in (job.output.name, *others)}
-    inputs = {
-        name: json.loads(part.record.read_text())["outputs"]
-        for name, part in job.inputs.items()
-        if part.record.exists()
-    }
-    settings = json.loads(json.dumps(job.settings))
-    record = {"settings": settings, "digest": job.digest, "inputs": inputs, "outputs": outputs}
-    write_json(job.record, record | changes)
-    return job
+from record_support import finished, job_of, run_all
 
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
     return Plan(load_config(write_config(tmp_path)))
-
-
-def job_of(plan: Plan, kind: str, **keys: str) -> Job:
-    return next(job for job in plan.all_jobs() if job.name.kind == kind and keys.items() <= dict(job.name.keys).items())
 
 
 def test_only_what_differs_is_named(plan: Plan, tmp_path: Path) -> None:
@@ -52,17 +30,6 @@ def test_only_what_differs_is_named(plan: Plan, tmp_path: Path) -> None:
     assert fault_of(split) is None
     assert isinstance(job_of(other, "split").settings["protocol"]["train"], tuple)
     assert str(fault_of(job_of(other, "split"))) == "was computed under other settings (partial)"
-
-
-def run_all(plan: Plan) -> None:
-    """Every job of the plan as if it had run, each from what the jobs before it wrote."""
-    for job in plan.all_jobs():
-        if job.name.kind == "acquire":
-            job.output.parent.mkdir(parents=True, exist_ok=True)
-            raw = job.output.with_suffix(".raw")
-            raw.write_text("1 2 3")
-            write_record(job.output, raw)
-        finished(job, *(["samples.csv"] if job.name.kind == "prepare" else []))
 
 
 def test_everything_built_on_changed_raw_data_is_stale(plan: Plan) -> None:

@@ -18,7 +18,7 @@ from ikem.report.page import write_page
 from ikem.report.records import read_records
 from ikem.report.results import Missing, Row, read_rows, write_results
 from ikem.report.tables import print_main_table, write_tables
-from ikem.workflow.job_types import KINDS
+from ikem.workflow.job_types import JOB_TYPES as KINDS
 from ikem.workflow.plan import Plan
 from ikem.workflow.plan_file import read_plan
 from ikem.workflow.staleness import failure_of, fault_of

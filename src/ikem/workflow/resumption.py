@@ -21,8 +21,8 @@ def resumption_of(job: Job) -> str:
     found = {_part_of(job, path): about for path in checkpoints_of(job.output) if (about := _about(path)) is not None}
     for part, about in found.items():
         if isinstance(about, dict) and about.get("digest") == digest:
-            name = f"{part.replace('.', ' ')}: " if part else ""
-            return f"resumes {name}from epoch {about['progress']['epoch'] + 1} of {_epochs(job)}"
+            name = f" ({part.replace('.', ' ')})" if part else ""
+            return f"resumes from epoch {about['progress']['epoch'] + 1} of {_epochs(job)}{name}"
     finished = [part for part, about in found.items() if about == digest_of([digest, part.removesuffix(".logits")])]
     if finished:
         return f"resumes after {', '.join(part.removesuffix('.logits').replace('.', ' ') for part in finished)}"

@@ -48,7 +48,7 @@ def state_of(job: Job, redo: Redo | None = None) -> State:
     if run is None or run.end == "done":
         return State("missing")
     word = "failed" if run.end in ("error", "signal") else "interrupted"
-    return State(word, "; ".join(filter(None, [ending_of(job), resumption_of(job)])))
+    return State(word, f"{ending_of(job)}; {reason or resumption_of(job)}")
 
 
 def state_of_tables(plan: Plan, redo: Redo) -> State:
