@@ -200,7 +200,7 @@ def tight_memory() -> Iterator[Path]:
 
 
 def test_killed_by_the_kernel_for_memory(workshop: Workshop, tmp_path: Path, tight_memory: Path) -> None:
-    """The kernel's kill loses nothing: `status` tells of it, and the same command goes on."""
+    """The kernel's kill loses nothing: `status` reports it, and the same command resumes."""
     job = workshop.job("exchange")
     output, log = tmp_path / "state.safetensors", tmp_path / "job.log"
     process = workshop.start(job, output, log=log)
@@ -209,10 +209,10 @@ def test_killed_by_the_kernel_for_memory(workshop: Workshop, tmp_path: Path, tig
     assert process.wait() == -signal.SIGKILL
     killed = type(job)(job.name, output, log, job.settings, job.inputs)
     state = state_of(killed)
-    assert state.word == "failed"
+    assert state.word == "interrupted"
     assert state.remark.startswith("killed by SIGKILL")
     assert "memory ran out" in state.remark
-    assert state.remark.endswith("goes on from its checkpoint")
+    assert "; resumes from epoch " in state.remark
     again = workshop.start(job, output, log=log)
     assert again.wait() == 0, again.told
     assert "resuming from" in again.told
