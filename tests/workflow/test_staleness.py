@@ -204,15 +204,15 @@ def test_an_edited_digit_of_a_table_does_not_survive(workshop: Workshop, place: 
     command = ["snakemake", "--cores", "1", "--configfile", str(config)]
     table = place / "results" / "tables" / "results.csv"
     before = table.read_bytes()
-    for edited in (False, True, False):
-        if edited:
+    for state in ("copied", "done", "edited", "done"):  # the report shows the config, whose results are elsewhere now
+        if state == "edited":
             table.write_bytes(before.replace(b"0", b"1"))
             assert "results.csv has changed since it was written" in str(fault_of_tables(Plan(load_config(config))))
         ran = subprocess.run(
             command, cwd=place, env=snakemake_environment(), capture_output=True, text=True, timeout=300
         )
         assert ran.returncode == 0, ran.stderr[-3000:]
-        assert ("Nothing to be done" in ran.stderr) != edited
+        assert ("Nothing to be done" in ran.stderr) == (state == "done")
         assert table.read_bytes() == before
 
 
