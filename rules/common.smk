@@ -91,8 +91,10 @@ def begin():
     """When Snakemake has begun to build its graph: the records (run.json) judge what is done, not Snakemake's metadata.
 
     Nothing but a real run takes the lock, which it holds for as long as its process lives: who gets it knows that a
-    lock of Snakemake's was left by a run that was killed.
+    lock of Snakemake's was left by a run that was killed. (It gives no input files.)
     """
+    if not workflow.is_main_process:
+        return []
     workflow.dag.ignore_incomplete = True
     workflow.dag_settings.rerun_triggers = frozenset([RerunTrigger.MTIME])
     if workflow.dryrun:
@@ -108,6 +110,7 @@ def begin():
                 left.unlink()
         except filelock.Timeout:
             pass  # Snakemake itself says that another run is under way
+    return []
 
 
 def announce():
@@ -125,9 +128,9 @@ def inputs_of(kind):
 
     def inputs(wildcards):
         files = PLAN.inputs(kind, wildcards)
+        begin()
         if not workflow.is_main_process:
             return files
-        begin()
         job = PLAN.job(kind, wildcards)
         if reason := REDO.reason(job):
             AGAIN[job.name] = reason

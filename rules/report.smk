@@ -4,10 +4,9 @@ from ikem.workflow.tables_record import fault_of_tables
 
 def rows(wildcards):
     """Every evaluated result; tables that have been edited, or are of other results, are made known to Snakemake."""
-    if workflow.is_main_process:
-        begin()
-        if fault_of_tables(PLAN):
-            workflow.dag.forcefiles.add(results("tables/results.csv"))
+    begin()
+    if workflow.is_main_process and fault_of_tables(PLAN):
+        workflow.dag.forcefiles.add(results("tables/results.csv"))
     return outputs_of(*EVALUATIONS)
 
 
@@ -38,6 +37,8 @@ rule gather:
 
 rule tables_so_far:
     """Tables of what is there: cells without a result stay empty and say why."""
+    input:
+        lambda wildcards: begin(),
     log:
         results("logs/tables/so_far.log"),
     threads: 1
