@@ -19,6 +19,7 @@ from ikem.synthetic.settings import RAW_FILES
 from ikem.workflow.job_types import JOB_TYPES
 from ikem.workflow.plan import Plan
 from ikem.workflow.staleness import Redo, announcement, remember_raw_files
+from ikem.workflow.tables_record import fault_of_tables
 
 
 def typed(value):
@@ -166,6 +167,14 @@ def arguments_of(kind):
 def outputs_of(*kinds):
     """What all jobs of these kinds end with."""
     return [str(job.output) for job in PLAN.all_jobs() if job.name.kind in kinds]
+
+
+def rows_of_tables(wildcards):
+    """Every evaluated result; tables that have been edited, or are of other results, are made known to Snakemake."""
+    begin()
+    if workflow.is_main_process and fault_of_tables(PLAN):
+        workflow.dag.forcefiles.add(results("tables/results.csv"))
+    return outputs_of(*EVALUATIONS)
 
 
 def options(*words):

@@ -1,19 +1,10 @@
 # Gathering: the long table, tables, figures and the report.
-from ikem.workflow.tables_record import fault_of_tables
-
-
-def rows(wildcards):
-    """Every evaluated result; tables that have been edited, or are of other results, are made known to Snakemake."""
-    begin()
-    if workflow.is_main_process and fault_of_tables(PLAN):
-        workflow.dag.forcefiles.add(results("tables/results.csv"))
-    return outputs_of(*EVALUATIONS)
 
 
 rule gather:
     """Gather all results; results of other settings are refused by name."""
     input:
-        rows=rows,
+        rows=rows_of_tables,
     output:
         csv=results("tables/results.csv"),
         report=results("report.html"),
