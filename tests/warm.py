@@ -18,13 +18,12 @@ def main() -> None:
     """Answer until standard input ends."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what jobs print must not look like an answer
-    import ikem.evaluations.tuned
-    import ikem.training.distil
-    import ikem.training.pretrain
-
     import ikem.cli
+    import ikem.evaluations.tuned
     import ikem.report.gather
     import ikem.settings.loading
+    import ikem.training.distil
+    import ikem.training.pretrain
     import ikem.workflow.execute
     import ikem.workflow.runner
 

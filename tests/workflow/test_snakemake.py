@@ -57,7 +57,7 @@ CONFIG = {
 
 def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["snakemake", "--configfile", "config.yaml", *arguments],
+        ["snakemake", *arguments, "--configfile", "config.yaml"],
         cwd=folder,
         env=snakemake_environment(**environment),
         stdout=subprocess.PIPE,
@@ -137,6 +137,27 @@ def test_raw_data_changed_in_place(copy: Path, monkeypatch: pytest.MonkeyPatch, 
     assert list(pd.read_csv(copy / "results" / "mine" / "decoded" / "samples.csv")["label"]) == [1, 0] * 8
     assert Redo(plan.config.data).jobs(plan) == []
     assert "Nothing to be done" in snakemake(copy, "-n", "evaluate").stdout
+
+
+def test_raw_data_that_was_incomplete(copy: Path) -> None:
+    """Issue 10, numbers 30 and 35: the error is shown once, and the completed file is read."""
+    shutil.rmtree(copy / "results")
+    raw = copy / "data" / "mine" / "samples.csv"
+    whole = raw.read_text()
+    raw.write_text(whole.replace(",150,10,", ",150,11,"))  # a frame more than there are
+    samples = "results/mine/decoded/samples.csv"
+    failed = snakemake(copy, samples, "--cores", "1")
+    assert failed.returncode and (copy / "results" / "mine" / "archives" / "folder.json").exists()
+    errors = [line for line in failed.stdout.splitlines() if "[decode mine] error: " in line]
+    assert len(errors) == 1
+    message = errors[0].partition("error: ")[2]
+    assert failed.stdout.count(message) == 1
+    assert "failed: decode mine (results/logs/mine/decoded/samples.csv.log)" in failed.stdout
+    raw.write_text(whole)
+    again = snakemake(copy, samples, "--cores", "1")
+    assert again.returncode == 0, again.stdout[-2000:]
+    assert "the content of data/mine/samples.csv has changed" in again.stdout
+    assert len(pd.read_csv(copy / samples)) == 16
 
 
 def test_a_copy_with_new_dates_is_done(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
