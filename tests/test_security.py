@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ikem.data.acquire import describe
+from ikem.data.fingerprint import write_record
 from ikem.errors import InputError
 from ikem.settings.loading import build_config, load_config
 from job_support import LONGER, ROOT, Workshop, snakemake_environment, write_config
@@ -115,8 +115,6 @@ def test_an_archive_with_evil_members(workshop: Workshop, tmp_path: Path) -> Non
     """Members named like commands and paths are rejected or passed over; nothing is written, nothing run."""
     import json
 
-    from ikem.files import write_json
-
     job = workshop.job("decode")
     inputs = {name: part.output for name, part in job.inputs.items()}
     archive = Path(json.loads(inputs["skeletons"].read_text())["path"])
@@ -135,7 +133,7 @@ def test_an_archive_with_evil_members(workshop: Workshop, tmp_path: Path) -> Non
         ):
             file.writestr(name, clip)
     found = tmp_path / "found" / "skeletons.json"
-    write_json(found, describe(evil))
+    write_record(found, evil)
     settings = job.settings | {"upstream": {}, "decode": job.settings["decode"] | {"max_rejected": 1.0}}
     inputs["skeletons"] = found
     output = tmp_path / "decoded" / "samples.csv"
