@@ -147,7 +147,7 @@ def inputs_of(kind):
 
 
 def settings_of(kind):
-    """All that shapes the result of a job, as one line of JSON: handed to the command, and tracked by Snakemake."""
+    """All that shapes the result of a job, as one line of JSON: handed to the command."""
     return lambda wildcards: PLAN.settings(kind, wildcards)
 
 
@@ -178,8 +178,8 @@ def rows_of_tables(wildcards):
 
 
 def options(*words):
-    """Arguments that shape no result: Snakemake does not track what is a function of the input, so changing them runs nothing."""
-    return lambda wildcards, input: [str(word) for word in words]
+    """Arguments that shape no result."""
+    return [str(word) for word in words]
 
 
 ON_DEVICE = options(

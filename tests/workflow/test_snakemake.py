@@ -42,8 +42,8 @@ CONFIG = {
         "small": {
             "encoder": {"hidden_channels": 2, "hidden_dim": 8, "feature_dim": 4},
             "contrast": {"queue_size": 8},
-            "schedule": {"epochs": 400, "decay": {"epoch": 300}, "batch_size": 4, "learning_rate": 0.01},
-            "stage1_epochs": 300,
+            "schedule": {"epochs": 40, "decay": {"epoch": 30}, "batch_size": 4, "learning_rate": 0.01},
+            "stage1_epochs": 20,
         }
     },
     "methods": {

@@ -16,7 +16,7 @@ import pooch
 from ikem.data.download import download
 from ikem.data.fingerprint import write_record
 from ikem.errors import InputError
-from ikem.settings import Archive
+from ikem.settings.data import Archive
 
 if TYPE_CHECKING:
     from ikem.workflow.run_context import Job

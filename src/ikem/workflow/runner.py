@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ikem.settings import Config
+from ikem.settings.benchmark import Config
 from ikem.workflow.execute import Options, run_job
 from ikem.workflow.plan import Plan
 from ikem.workflow.plan_file import write_plan
