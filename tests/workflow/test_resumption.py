@@ -96,6 +96,16 @@ def test_it_starts_again(plan: Plan, harm: str) -> None:
     assert state_of(job) == State("interrupted", "left after epoch 1/4 began, as asked; starts again")
 
 
+def test_a_stale_result_that_is_being_replaced(plan: Plan) -> None:
+    """`ikem run` keeps the old result until the new one is written."""
+    job = job_of(plan, "ikem")
+    job.output.write_text("edited")
+    fault = "has changed since it was written"
+    assert state_of(job) == State("stale", fault)
+    write_checkpoint(job, {"digest": digest(job), "progress": {"epoch": 2, "step": 1}})
+    assert state_of(job) == State("stale", f"{fault}; resumes from epoch 3 of 4")
+
+
 def test_what_it_is_built_on_has_to_run_first(plan: Plan) -> None:
     job = unfinished(plan, "ikem", LEFT)
     write_checkpoint(job, {"digest": digest(job), "progress": {"epoch": 2, "step": 1}})

@@ -16,7 +16,7 @@ from ikem.settings.benchmark import Config
 from ikem.workflow.logs import last_run
 from ikem.workflow.plan import Job, Plan
 from ikem.workflow.resumption import resumption_of
-from ikem.workflow.run_context import lock_path
+from ikem.workflow.run_context import checkpoints_of, lock_path
 from ikem.workflow.staleness import Redo, ending_of
 from ikem.workflow.tables_record import fault_of_tables
 
@@ -43,7 +43,10 @@ def state_of(job: Job, redo: Redo | None = None) -> State:
         return State("running", _progress(job))
     reason = (redo or Redo()).reason(job)
     if job.output.exists():
-        return State("stale", str(reason)) if reason else State("done")
+        if reason is None:
+            return State("done")
+        own = reason.job is reason.root  # else the root runs first
+        return State("stale", f"{reason}; {resumption_of(job)}" if own and checkpoints_of(job.output) else str(reason))
     run = last_run(job.log)
     if run is None or run.end == "done":
         return State("missing")
