@@ -19,11 +19,11 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what jobs print must not look like an answer
     import ikem.cli
-    import ikem.evaluations.tuned
+    import ikem.evaluations.finetune.run
     import ikem.report.gather
     import ikem.settings.loading
-    import ikem.training.distil
-    import ikem.training.pretrain
+    import ikem.methods.ikem.trainer
+    import ikem.methods.relational_distillation.trainer
     import ikem.workflow.execute
     import ikem.workflow.runner
 

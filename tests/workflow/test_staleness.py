@@ -77,8 +77,8 @@ def test_a_changed_config_is_refused(workshop: Workshop, place: Path) -> None:
     status, told = gather(workshop, place)
     assert status == 2
     for method in ("skeletonclr", "ikem-3", "student", "supervised"):
-        path = job_of(plan, "frozen", method=method).output
-        assert f"{path}: was computed under other settings (evaluations)" in told
+        path = job_of(plan, "linear", method=method).output
+        assert f"{path}: was computed under other settings (options.schedule.learning_rate)" in told
     assert "finetune" not in told
     assert "Delete them and run snakemake again" in told
 
@@ -87,8 +87,8 @@ def test_a_change_far_upstream_is_refused(workshop: Workshop, place: Path) -> No
     plan_at(place, {"datasets": {"tiny": {"prepare": {"turn": False}}}})
     status, told = gather(workshop, place)
     assert status == 2
-    assert "prepared/position.npy: was computed under other settings (prepare)" in told
-    assert "frozen.json: was computed under other settings (upstream: embeddings" in told
+    assert "prepared/position.npy: was computed under other settings (prepare.turn)" in told
+    assert "linear.json: was computed under other settings (upstream: embeddings" in told
 
 
 def test_results_from_elsewhere_are_refused(workshop: Workshop, place: Path) -> None:
@@ -99,7 +99,7 @@ def test_results_from_elsewhere_are_refused(workshop: Workshop, place: Path) -> 
     foreign = json.loads((other / "results" / "plan.json").read_text())["digest"]
     plan = plan_at(place)
     assert foreign != plan.digest
-    job = job_of(plan, "frozen", method="student")
+    job = job_of(plan, "linear", method="student")
     record = json.loads(job.record.read_text())
     record["digest"] = "0" * 64
     record["settings"]["upstream"]["prepared"] = "0" * 64
@@ -124,14 +124,14 @@ def test_results_of_other_inputs_are_refused(workshop: Workshop, place: Path) ->
     job.record.write_text(json.dumps(record))
     status, told = gather(workshop, place)
     assert status == 2
-    assert f"frozen.json: was computed from another {job.output} than is there now" in told
+    assert f"linear.json: was computed from another {job.output} than is there now" in told
 
 
 @pytest.mark.parametrize(
     "name, before, after",
     [
-        ("evaluations/ikem-3/frozen.json", '"top1": ', '"top1": 1'),
-        ("evaluations/ikem-3/finetune-draw0.json", '"top5": ', '"top5": 1'),
+        ("linear/ikem-3/linear.json", '"top1": ', '"top1": 1'),
+        ("finetune/ikem-3/finetune.json", '"top5": ', '"top5": 1'),
     ],
 )
 def test_an_edited_result_is_refused(workshop: Workshop, place: Path, name: str, before: str, after: str) -> None:
@@ -147,7 +147,7 @@ def test_an_edited_result_is_refused(workshop: Workshop, place: Path, name: str,
 
 def test_results_without_a_record_are_refused(workshop: Workshop, place: Path) -> None:
     plan = plan_at(place)
-    one, other = job_of(plan, "frozen", method="student"), job_of(plan, "frozen", method="ikem-3")
+    one, other = job_of(plan, "linear", method="student"), job_of(plan, "linear", method="ikem-3")
     one.record.unlink()
     other.record.write_text("{")
     status, told = gather(workshop, place)
@@ -158,13 +158,13 @@ def test_results_without_a_record_are_refused(workshop: Workshop, place: Path) -
 
 def test_a_missing_result_is_refused_or_an_empty_cell(workshop: Workshop, place: Path) -> None:
     plan = plan_at(place)
-    job_of(plan, "frozen", method="student").output.unlink()
+    job_of(plan, "linear", method="student").output.unlink()
     status, told = gather(workshop, place)
     assert status == 2
-    assert "evaluations/student/frozen.json: is missing" in told
+    assert "linear/student/linear.json: is missing" in told
     assert gather(workshop, place, "--partial")[0] == 0
     table = (place / "results" / "tables" / "results.csv").read_text()
-    assert "not run yet" in next(line for line in table.splitlines() if ",student," in line)
+    assert "not run yet" in next(line for line in table.splitlines() if ",student," in line and ",linear," in line)
 
 
 def test_what_was_only_built_on_may_be_gone(workshop: Workshop, place: Path) -> None:
@@ -220,9 +220,9 @@ def test_status_shows_every_state(workshop: Workshop, place: Path) -> None:
     config = write_config(place, LONGER)
     plan = Plan(load_config(config))
     assert {state_of(job).word for job in plan.all_jobs()} == {"done"}
-    running, killed = job_of(plan, "skeletonclr"), job_of(plan, "student")
-    failed, stale = job_of(plan, "supervised"), job_of(plan, "frozen", method="ikem-3")
-    missing, left = job_of(plan, "embed", method="student"), job_of(plan, "tuned")
+    running, killed = job_of(plan, "skeletonclr"), job_of(plan, "relational_distillation")
+    failed, stale = job_of(plan, "supervised"), job_of(plan, "linear", method="ikem-3")
+    missing, left = job_of(plan, "embed", method="student"), job_of(plan, "finetune")
     for job in (running, killed, failed, missing, left):
         job.output.unlink()
         job.log.unlink(missing_ok=True)
@@ -268,7 +268,7 @@ def test_status_shows_every_state(workshop: Workshop, place: Path) -> None:
     assert word == "interrupted"
     assert "as asked; resumes from epoch " in remark
     assert told[job_of(plan, "prepare").title][0] == "done"
-    assert "1 running, 1 stale, 2 interrupted, 1 failed, 1 missing" in shown.told
+    assert "1 running, 2 stale, 2 interrupted, 1 failed, 1 missing" in shown.told
 
 
 def test_status_of_a_folder_that_is_not_there(tmp_path: Path, workshop: Workshop) -> None:
