@@ -20,10 +20,10 @@ def main() -> None:
     os.dup2(2, 1)  # what jobs print must not look like an answer
     import ikem.cli
     import ikem.evaluations.finetune.run
-    import ikem.report.gather
-    import ikem.settings.loading
     import ikem.methods.ikem.trainer
     import ikem.methods.relational_distillation.trainer
+    import ikem.report.gather
+    import ikem.settings.loading
     import ikem.workflow.execute
     import ikem.workflow.runner
 

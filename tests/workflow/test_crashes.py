@@ -18,7 +18,7 @@ CRASHES = [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.
 
 def ended(workshop: Workshop, folder: Path, number: signal.Signals, **environment: str) -> State:
     """How a training job stands that this signal ended after its first epoch."""
-    job = workshop.job("stage1", modality="joint")
+    job = workshop.job("momentum_contrast", modality="joint")
     output, log = folder / "state.safetensors", folder / "job.log"
     process = workshop.start(job, output, log=log, **environment)
     assert until(lambda: log.exists() and "epoch 2/" in log.read_text(), pause=0.001), process.told
@@ -51,7 +51,7 @@ def test_a_kill_is_reported(workshop: Workshop, tmp_path: Path) -> None:
 def test_what_closing_terminals_and_schedulers_send_asks_to_leave(
     workshop: Workshop, tmp_path: Path, number: signal.Signals
 ) -> None:
-    job = workshop.job("stage1", modality="joint")
+    job = workshop.job("momentum_contrast", modality="joint")
     output, log = tmp_path / "state.safetensors", tmp_path / "job.log"
     process = workshop.start(job, output, minutes=60, log=log)
     assert until(lambda: log.exists() and "epoch 2/" in log.read_text(), pause=0.001), process.told
@@ -66,7 +66,7 @@ def test_snakemake_ends_with_the_signal_of_a_job(workshop: Workshop, tmp_path: P
         pytest.skip("processes are found in /proc")
     config = write_config(tmp_path, LONGER)
     place = with_workflow(workshop, tmp_path)
-    output = place / "results" / workshop.job("exchange").output.relative_to(workshop.results)
+    output = place / "results" / workshop.job("ikem").output.relative_to(workshop.results)
     command = ["snakemake", str(output), "--cores", "2", "--quiet", "all", "--configfile", str(config)]
     with subprocess.Popen(
         command, cwd=place, env=snakemake_environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -84,5 +84,5 @@ def test_snakemake_ends_with_the_signal_of_a_job(workshop: Workshop, tmp_path: P
                 os.killpg(run.pid, signal.SIGKILL)
     assert run.returncode == 1
     (line,) = [line for line in told.splitlines() if "ended by SIGSEGV" in line]
-    assert line.startswith("failed: exchange tiny xsub 0 ikem-3: ended by SIGSEGV after epoch")
+    assert line.startswith("failed: ikem tiny xsub 0 ikem-3: ended by SIGSEGV after epoch")
     assert str(log.relative_to(place)) in line

@@ -51,7 +51,7 @@ def flip(path: Path, place: int) -> None:
 
 def test_disk_full(workshop: Workshop, small_disk: Path) -> None:
     """A full disk ends the job; what was saved stays; with more room the same command goes on to the same bits."""
-    job = workshop.job("stage1", modality="joint")
+    job = workshop.job("momentum_contrast", modality="joint")
     output = small_disk / "job" / "state.safetensors"
     (small_disk / "filling").write_bytes(b"x" * 100_000)
     process = workshop.start(job, output, log=small_disk / "job.log")
@@ -71,7 +71,7 @@ def test_disk_full(workshop: Workshop, small_disk: Path) -> None:
     assert same(job.output, output)
 
 
-@pytest.mark.parametrize("kind", ["modality", "prepare", "decode", "frozen"])
+@pytest.mark.parametrize("kind", ["modality", "prepare", "decode", "linear"])
 def test_disk_full_for_data(workshop: Workshop, small_disk: Path, kind: str) -> None:
     job = workshop.job(kind)
     output = small_disk / kind / job.output.name
@@ -84,7 +84,7 @@ def test_disk_full_for_data(workshop: Workshop, small_disk: Path, kind: str) -> 
 
 
 def test_read_only_folder(workshop: Workshop, small_disk: Path) -> None:
-    job = workshop.job("stage1", modality="joint")
+    job = workshop.job("momentum_contrast", modality="joint")
     output = small_disk / "job" / "state.safetensors"
     output.parent.mkdir()
     remount(small_disk, "ro")
@@ -100,7 +100,7 @@ def test_read_only_folder(workshop: Workshop, small_disk: Path) -> None:
 def checkpoint(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a checkpoint of a killed stage 1."""
     folder = tmp_path_factory.mktemp("checkpoint") / "job"
-    process = workshop.start(workshop.job("stage1", modality="joint"), folder / "state.safetensors")
+    process = workshop.start(workshop.job("momentum_contrast", modality="joint"), folder / "state.safetensors")
     assert until(lambda: "checkpoint written" in process.told)
     kill(process)
     return folder
@@ -108,7 +108,7 @@ def checkpoint(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.mark.parametrize("harm", ["header", "middle", "end", "cut", "empty", "foreign"])
 def test_corrupted_checkpoint(workshop: Workshop, checkpoint: Path, tmp_path: Path, harm: str) -> None:
-    job = workshop.job("stage1", modality="joint")
+    job = workshop.job("momentum_contrast", modality="joint")
     shutil.copytree(checkpoint, tmp_path / "job")
     (path,) = (tmp_path / "job").glob(".*checkpoint")
     size = path.stat().st_size
@@ -140,15 +140,15 @@ def test_every_flipped_bit_of_a_state_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "kind, name",
     [
-        ("stage1", "prepared"),
+        ("momentum_contrast", "prepared"),
         ("modality", "prepared"),
         ("prepare", "decoded"),
-        ("exchange", "joint"),
+        ("ikem", "joint"),
         ("embed", "modality_joint"),
         ("embed", "state_joint"),
-        ("frozen", "embeddings"),
-        ("frozen", "split"),
-        ("tuned", "prepared"),
+        ("linear", "embeddings"),
+        ("linear", "split"),
+        ("finetune", "prepared"),
     ],
 )
 def test_corrupted_input(workshop: Workshop, tmp_path: Path, kind: str, name: str) -> None:
@@ -172,7 +172,7 @@ def test_corrupted_input(workshop: Workshop, tmp_path: Path, kind: str, name: st
 
 
 def test_more_memory_than_there_is(workshop: Workshop, tmp_path: Path) -> None:
-    job = workshop.job("stage1", modality="joint")
+    job = workshop.job("momentum_contrast", modality="joint")
     inputs = {name: part.output for name, part in job.inputs.items()}
     settings = job.settings | {"contrast": job.settings["contrast"] | {"queue_size": 1 << 44}}
     process = workshop.start_with(settings, inputs, tmp_path / "state.safetensors")
@@ -201,7 +201,7 @@ def tight_memory() -> Iterator[Path]:
 
 def test_killed_by_the_kernel_for_memory(workshop: Workshop, tmp_path: Path, tight_memory: Path) -> None:
     """The kernel's kill loses nothing: `status` reports it, and the same command resumes."""
-    job = workshop.job("exchange")
+    job = workshop.job("ikem")
     output, log = tmp_path / "state.safetensors", tmp_path / "job.log"
     process = workshop.start(job, output, log=log)
     assert until(lambda: bool(list(tmp_path.glob(".*checkpoint"))))
@@ -267,7 +267,7 @@ def test_a_clock_that_jumps(workshop: Workshop, tmp_path: Path) -> None:
     )
     first, second = map(float, seen.stdout.split())
     assert abs(second - first) > 3600
-    job = workshop.job("stage1", modality="joint")
+    job = workshop.job("momentum_contrast", modality="joint")
     inputs = {name: part.output for name, part in job.inputs.items()}
     output = tmp_path / "job" / "state.safetensors"
     command = [sys.executable, "-m", "ikem", *command_of(job.settings, inputs, output, minutes=60)]

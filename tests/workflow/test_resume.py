@@ -31,11 +31,11 @@ from job_support import (
 )
 
 KINDS = {
-    "stage1": {"modality": "joint"},
-    "exchange": {"method": "ikem-3"},
-    "student": {},
+    "momentum_contrast": {"modality": "joint"},
+    "ikem": {"method": "ikem-3"},
+    "relational_distillation": {},
     "supervised": {},
-    "tuned": {},
+    "finetune": {},
 }
 """Every kind of training: stage 1, stage 2, distillation, supervised, fine-tuning."""
 
@@ -132,7 +132,7 @@ def test_asked_to_leave(workshop: Workshop, tmp_path: Path, kind: str, number: s
 
 def test_left_at_once_where_nothing_is_to_be_saved(workshop: Workshop, tmp_path: Path) -> None:
     """A signal during the long import of a fresh process: it does not wait, and nothing is left half done."""
-    job = workshop.job("stage1", modality="joint")
+    job = workshop.job("momentum_contrast", modality="joint")
     output = tmp_path / "state.safetensors"
     inputs = {name: part.output for name, part in job.inputs.items()}
     process = subprocess.Popen(
@@ -148,7 +148,7 @@ def test_left_at_once_where_nothing_is_to_be_saved(workshop: Workshop, tmp_path:
 
 def test_the_real_command_line_killed(workshop: Workshop, tmp_path: Path) -> None:
     """The same, without the warm process: start, kill -9 in the second epoch, start again."""
-    job = workshop.job("exchange", method="ikem-3")
+    job = workshop.job("ikem", method="ikem-3")
     output = tmp_path / "state.safetensors"
     inputs = {name: part.output for name, part in job.inputs.items()}
     command = [sys.executable, "-m", "ikem", *command_of(job.settings, inputs, output)]
@@ -168,7 +168,7 @@ def test_the_real_command_line_killed(workshop: Workshop, tmp_path: Path) -> Non
 def test_snakemake_killed(workshop: Workshop, tmp_path: Path) -> None:
     """The power goes: Snakemake and its jobs are killed at once; the same command goes on, and needs nothing else."""
     with_workflow(workshop, tmp_path)
-    job = workshop.job("stage1", modality="joint")
+    job = workshop.job("momentum_contrast", modality="joint")
     write_config(tmp_path, LONGER, {"compute": {"checkpoint_minutes": 0.0}})
     output = tmp_path / job.output.relative_to(workshop.folder)
     command = ["snakemake", str(output), "--cores", "2", "--configfile", "config.yaml"]
@@ -197,7 +197,7 @@ def test_snakemake_killed(workshop: Workshop, tmp_path: Path) -> None:
 
 def test_stage_1_run_on_is_one_run(workshop: Workshop, tmp_path: Path) -> None:
     """Stage 1 and the job that runs on from it (SkeletonCLR) are, bit for bit, one training of all epochs."""
-    first, second = workshop.job("stage1", modality="joint"), workshop.job("skeletonclr", modality="joint")
+    first, second = workshop.job("momentum_contrast", modality="joint"), workshop.job("skeletonclr", modality="joint")
     schedule = second.settings["schedule"]
     settings = first.settings | {"last_epoch": second.settings["last_epoch"], "schedule": schedule}
     inputs = {name: part.output for name, part in first.inputs.items()}
@@ -214,7 +214,7 @@ def test_stage_1_run_on_is_one_run(workshop: Workshop, tmp_path: Path) -> None:
 
 
 def test_other_settings_start_afresh(workshop: Workshop, tmp_path: Path) -> None:
-    job = workshop.job("stage1", modality="joint")
+    job = workshop.job("momentum_contrast", modality="joint")
     output, log = output_of(job, tmp_path), tmp_path / "job.log"
     inputs = {name: part.output for name, part in job.inputs.items()}
     other = job.settings | {"seed": 1}
@@ -229,7 +229,7 @@ def test_other_settings_start_afresh(workshop: Workshop, tmp_path: Path) -> None
 
 
 def test_two_processes_never_train_the_same_job(workshop: Workshop, tmp_path: Path) -> None:
-    job = workshop.job("exchange", method="ikem-3")
+    job = workshop.job("ikem", method="ikem-3")
     output = tmp_path / "state.safetensors"
     first = workshop.start(job, output)
     assert until(lambda: bool(list(tmp_path.glob(".*checkpoint"))), pause=0.001), first.told
@@ -242,7 +242,7 @@ def test_two_processes_never_train_the_same_job(workshop: Workshop, tmp_path: Pa
 
 def test_half_written_outputs_never_appear(workshop: Workshop, tmp_path: Path) -> None:
     """Whenever it is looked at, also after kills, an output is absent or whole."""
-    job = workshop.job("stage1", modality="joint")
+    job = workshop.job("momentum_contrast", modality="joint")
     output = tmp_path / "state.safetensors"
     looks = 0
     for attempt in range(6):
