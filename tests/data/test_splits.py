@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from data_support import ntu_name, steady
 from helpers import ROOT
-from ikem.data.splits import draw, make_split, read_draw, read_split
+from ikem.data.splits import label_subset, make_split, read_label_subset, read_split
 from ikem.errors import InputError
 from ikem.files import write_json
 from ikem.settings import Counts, Protocol
@@ -144,7 +144,7 @@ def test_files_that_are_no_split(tmp_path, content):
 def test_draws_of_each_class():
     samples = table(600, 6)
     samples.loc[samples.index[-5:], "label"] = 6  # a class of five clips
-    names = draw(samples, range(600), 0.1, 0)
+    names = label_subset(samples, range(600), 0.1, 0)
     labels = samples.set_index("name")["label"][names]
     assert labels.value_counts().sort_index().tolist() == [10, 10, 10, 10, 10, 10, 1]
     assert names == sorted(names)
@@ -155,45 +155,45 @@ def test_draws_of_each_class():
     [(419, 0.01, 4), (40, 0.01, 1), (50, 0.01, 1), (150, 0.01, 2), (100, 0.29, 29), (5, 0.5, 3), (3, 0.1, 1)],
 )
 def test_amounts_per_class_round_halves_up(clips, fraction, amount):
-    assert len(draw(table(clips, 1), range(clips), fraction, 0)) == amount
+    assert len(label_subset(table(clips, 1), range(clips), fraction, 0)) == amount
 
 
 @pytest.mark.parametrize(
     ("clips", "fraction", "amount"), [(40091, 0.01, 400), (40091, 0.1, 4009), (100, 0.29, 29), (10, 0.01, 1)]
 )
 def test_uniform_amounts_are_whole_parts(clips, fraction, amount):
-    assert len(draw(table(clips, 60), range(clips), fraction, 0, "uniform")) == amount
+    assert len(label_subset(table(clips, 60), range(clips), fraction, 0, "uniform")) == amount
 
 
 def test_only_training_clips_are_drawn_and_draws_differ():
     samples, train = table(600), range(0, 600, 2)
     allowed = set(samples["name"].iloc[list(train)])
-    draws = [draw(samples, train, 0.1, number) for number in range(3)]
+    draws = [label_subset(samples, train, 0.1, number) for number in range(3)]
     assert all(set(names) <= allowed for names in draws)
     assert len({tuple(names) for names in draws}) == 3
-    assert draw(samples, train, 0.1, 1) == draws[1]
+    assert label_subset(samples, train, 0.1, 1) == draws[1]
 
 
 @pytest.mark.parametrize("sampling", ["per-class", "uniform"])
 def test_draws_are_nested_and_do_not_depend_on_order(sampling):
     samples = table(600)
-    small, large = (draw(samples, range(600), fraction, 0, sampling) for fraction in (0.01, 0.1))
+    small, large = (label_subset(samples, range(600), fraction, 0, sampling) for fraction in (0.01, 0.1))
     assert set(small) < set(large)
     shuffled = samples.sample(frac=1, random_state=1).reset_index(drop=True)
-    assert set(draw(shuffled, range(600), 0.1, 0, sampling)) == set(large)
+    assert set(label_subset(shuffled, range(600), 0.1, 0, sampling)) == set(large)
 
 
 def test_a_draw_can_be_made_elsewhere_from_names_alone():
     samples = table(100, 1)
     ranked = sorted(samples["name"], key=lambda name: hashlib.sha256(f"7/{name}".encode()).hexdigest())
-    assert draw(samples, range(100), 0.1, 7) == sorted(ranked[:10])
+    assert label_subset(samples, range(100), 0.1, 7) == sorted(ranked[:10])
 
 
 @steady
 @given(st.integers(1, 80), st.integers(1, 6), st.floats(0.001, 0.999), st.integers(0, 9))
 def test_draws_have_every_class(clips, classes, fraction, number):
     samples = table(clips, classes)
-    names = draw(samples, range(clips), fraction, number)
+    names = label_subset(samples, range(clips), fraction, number)
     assert set(samples.set_index("name")["label"][names]) == set(samples["label"])
     assert len(set(names)) == len(names) <= clips
 
@@ -201,12 +201,12 @@ def test_draws_have_every_class(clips, classes, fraction, number):
 def test_draw_files(tmp_path):
     path = tmp_path / "draw.txt"
     path.write_text("a\n; touch x\n")
-    assert read_draw(path) == ["a", "; touch x"]
+    assert read_label_subset(path) == ["a", "; touch x"]
     path.write_text("")
     with pytest.raises(InputError, match="names no clip"):
-        read_draw(path)
+        read_label_subset(path)
     with pytest.raises(InputError, match="cannot be read"):
-        read_draw(tmp_path / "none.txt")
+        read_label_subset(tmp_path / "none.txt")
 
 
 def dataset(name):
