@@ -138,6 +138,15 @@ def reject(job: Job, error: ClipError) -> Reject:
     return Reject(job.archive.name, job.member.name, error.line, error.message)
 
 
+def ignore(plan: Plan, archive: Archive, member: Member) -> None:
+    """Count a member whose name says that it is nothing to the reader; if its name may be another one, reject it."""
+    problem = archive.name_problem(member)
+    if problem is None:
+        plan.ignored += 1
+    else:
+        plan.rejected.append(Reject(archive.path.name, member.name, 0, problem))
+
+
 def is_hidden(member: Member) -> bool:
     """Whether a member is what operating systems add to archives: resource forks, desktop settings."""
     parts = member.name.split("/")

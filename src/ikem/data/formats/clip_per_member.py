@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ikem.data.archives import open_archive
 from ikem.data.clips import Clip, ClipError, Floats, Reject, check_body
 from ikem.data.formats import ntu, nwucla
-from ikem.data.formats.base import Job, Plan, Request, Result, contents, is_hidden, reject, tasks_of
+from ikem.data.formats.base import Job, Plan, Request, Result, contents, ignore, is_hidden, reject, tasks_of
 from ikem.data.number_parser import JOINTS
 from ikem.errors import InputError
 
@@ -43,7 +43,7 @@ class ClipPerMember(ABC):
         for path, archive in archives.items():
             for member in archive.members():
                 if member.suffix != self.suffix or is_hidden(member):
-                    plan.ignored += 1
+                    ignore(plan, archive, member)
                     continue
                 parsed = self.parse(member.stem)
                 problem = member.problem or (parsed if isinstance(parsed, str) else None)

@@ -1,0 +1,202 @@
+"""Inputs on which reading once failed: each file of `failing_inputs`, and the kind of fault that it stands for.
+
+Folders carry the number of the fault in the issue "Silent wrong numbers, tracebacks and hangs found by attack".
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+import struct
+import zipfile
+from pathlib import Path
+
+import py7zr
+import pytest
+
+from data_support import ntu_members, nwucla_bytes, write_zip
+from ikem.data.archives import open_archive
+from ikem.data.clips import ClipError
+from ikem.data.decode import decode
+from ikem.errors import InputError
+from ikem.settings import Decode
+
+INPUTS = Path(__file__).with_name("failing_inputs")
+ALL = Decode(max_rejected=1.0)
+
+
+def read(folder: Path, name: str, skeleton: str, raw: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Names of the clips and rows of rejected.csv of a raw file of the role `skeletons` (arrays: `folder`)."""
+    decode(name, skeleton, {"folder" if name == "arrays" else "skeletons": raw}, folder, ALL)
+    tables = []
+    for file in ("samples.csv", "rejected.csv"):
+        with (folder / file).open(newline="", encoding="utf-8") as stream:
+            tables.append(list(csv.DictReader(stream)))
+    return [row["name"] for row in tables[0]], tables[1]
+
+
+def contents_of(path: Path) -> list[tuple[str, bytes | ClipError | str]]:
+    """What reading an archive gives: name of each member, and its content, error or problem."""
+    archive = open_archive(path)
+    members = archive.members()
+    found: list[tuple[str, bytes | ClipError | str]] = [(m.name, m.problem) for m in members if m.problem is not None]
+    for member, data in archive.read([member for member in members if member.problem is None]):
+        found.append((member.name, archive.name_problem(member) or data))
+    return sorted(found, key=lambda pair: pair[0])
+
+
+def test_07_a_directory_that_hides_members(tmp_path):
+    with pytest.raises(InputError, match=r"its directory has 1 entries in .* bytes, its end record says 4"):
+        read(tmp_path, "ntu", "ntu25", INPUTS / "07-zip-directory-bit" / "a.zip")
+
+
+@pytest.mark.parametrize("size", [3, 40])
+def test_07_every_bit_of_a_directory_is_harmless_or_reported(tmp_path, size):
+    contents = {f"{number:02}.skeleton": b"%d" % number * size for number in range(4)}
+    path = write_zip(tmp_path / "a.zip", contents)
+    whole = path.read_bytes()
+    start = whole.index(b"PK\x01\x02")
+    for place in range(start * 8, len(whole) * 8):
+        changed = bytearray(whole)
+        changed[place // 8] ^= 1 << place % 8
+        path.write_bytes(changed)
+        try:
+            found = contents_of(path)
+        except InputError:
+            continue
+        wrong = [name for name, data in found if isinstance(data, bytes) and contents.get(name) != data]
+        assert not wrong, place
+        assert len(found) == 4, place
+
+
+def test_07_directories_of_zip64_and_with_comments(tmp_path, monkeypatch):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.comment = b"a comment of the archive" * 9
+        for number in range(5):
+            info = zipfile.ZipInfo(f"é{number}.txt")
+            info.comment, info.extra = b"comment", struct.pack("<HH4s", 0x9999, 4, b"more")
+            archive.writestr(info, b"x")
+    assert [data for _, data in contents_of(path)] == [b"x"] * 5
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 3)  # more members than that need the records of zip64
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(5):
+            archive.writestr(f"{number}.txt", b"x")
+    whole = path.read_bytes()
+    assert b"PK\x06\x06" in whole
+    assert [data for _, data in contents_of(path)] == [b"x"] * 5
+    path.write_bytes(whole.replace(struct.pack("<QQ", 5, 5), struct.pack("<QQ", 6, 6)))
+    with pytest.raises(InputError, match="its end record says 6"):
+        open_archive(path)
+
+
+def test_10_a_damaged_lzma_member_is_a_rejected_clip(tmp_path):
+    names, rejected = read(tmp_path, "ntu", "ntu25", INPUTS / "10-lzma-member-bit" / "a.zip")
+    assert len(names) + len(rejected) == 4
+    assert len(rejected) == 1
+    assert "cannot be unpacked" in rejected[0]["reason"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_10_every_damaged_byte_of_a_packed_member(tmp_path, method):
+    contents = {"a.txt": random.Random(0).randbytes(100) * 3}
+    path = write_zip(tmp_path / "a.zip", contents, method)
+    whole = path.read_bytes()
+    for place in range(35, whole.index(b"PK\x01\x02")):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        [(_, data)] = contents_of(path)
+        assert isinstance(data, ClipError) or data == contents["a.txt"], place
+
+
+def test_10_an_unknown_method_is_named(tmp_path):
+    path = write_zip(tmp_path / "a.zip", {"a.txt": b"text"})
+    content = path.read_bytes().replace(b"\x08\x00", b"\x5f\x00")
+    path.write_bytes(content)
+    assert "compression method 95 is not supported" in str(contents_of(path))
+
+
+@pytest.mark.parametrize("name", ["ppmd-signal_11-46.7z", "ppmd-signal_11-7.7z"])
+def test_20_ppmd_is_refused_by_name(name):
+    with pytest.raises(InputError, match=r"is packed with PPMd, which is not read.*pack it again with LZMA2"):
+        open_archive(INPUTS / "20-ppmd" / name).members()
+
+
+X86, LZMA2 = {"id": py7zr.FILTER_X86}, {"id": py7zr.FILTER_LZMA2, "preset": 1}
+
+
+@pytest.mark.parametrize(
+    ("filters", "refused"),
+    [
+        ([{"id": py7zr.FILTER_COPY}], None),
+        ([LZMA2], None),
+        ([X86, LZMA2], None),
+        ([X86, {"id": py7zr.FILTER_LZMA}], None),
+        ([{"id": py7zr.FILTER_DELTA}, LZMA2], None),
+        ([{"id": py7zr.FILTER_BZIP2}], None),
+        ([{"id": py7zr.FILTER_DEFLATE}], None),
+        ([{"id": py7zr.FILTER_PPMD, "order": 6, "mem": 20}], "PPMd"),
+        ([{"id": py7zr.FILTER_ZSTD, "level": 3}], "Zstandard"),
+        ([{"id": py7zr.FILTER_BROTLI, "level": 3}], "Brotli"),
+    ],
+)
+def test_20_methods_that_are_read_and_refused(tmp_path, filters, refused):
+    contents = {f"{number}.txt": b"some text %d" % number * 50 for number in range(3)}
+    path = tmp_path / "a.7z"
+    with py7zr.SevenZipFile(path, "w", filters=filters) as archive:
+        for name, data in contents.items():
+            archive.writef(io.BytesIO(data), name)
+    if refused is None:
+        assert dict(contents_of(path)) == contents
+    else:
+        with pytest.raises(InputError, match=f"is packed with {refused}, which is not read"):
+            open_archive(path).members()
+
+
+def test_11_booleans_are_no_coordinates(tmp_path):
+    names, rejected = read(tmp_path, "nwucla", "kinect20", INPUTS / "11-booleans" / "a.zip")
+    assert names == ["a01_s01_e00_v01", "a12_s10_e03_v03"]
+    assert "frame" in rejected[0]["reason"]
+    assert "is not 20 joints of three numbers" in rejected[0]["reason"]
+
+
+def change(**keys: object) -> bytes:
+    return json.dumps(json.loads(nwucla_bytes()) | keys).encode()
+
+
+JOINT = [0.5, 1, -2]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (change(skeletons=[[*[JOINT] * 19, [True, 0, 0]]]), "three numbers"),
+        (change(skeletons=[[*[JOINT] * 19, [0, False, 0]]]), "three numbers"),
+        (change(skeletons=[[*[JOINT] * 19, ["1", 0, 0]]]), "three numbers"),
+        (change(skeletons=[[*[JOINT] * 19, [None, 0, 0]]]), "three numbers"),
+        (change(label=True), "label is another one"),
+        (nwucla_bytes().replace(b'"label": 1', b'"label": 2, "label": 1'), "has the key 'label' twice"),
+        (nwucla_bytes().replace(b'{"file_name"', b'{"skeletons": [], "file_name"'), "has the key 'skeletons' twice"),
+    ],
+)
+def test_11_what_json_may_hold_instead_of_numbers(tmp_path, data, reason):
+    write_zip(
+        tmp_path / "a.zip", {"a01_s01_e00_v01.json": data, "a02_s01_e00_v01.json": nwucla_bytes("a02_s01_e00_v01", 2)}
+    )
+    names, rejected = read(tmp_path, "nwucla", "kinect20", tmp_path / "a.zip")
+    assert names == ["a02_s01_e00_v01"]
+    assert reason in rejected[0]["reason"]
+
+
+def test_18_a_file_name_that_is_not_utf8(tmp_path):
+    (tmp_path / "f").mkdir()
+    for name, data in ntu_members(2).items():
+        (tmp_path / "f" / name).write_bytes(data)
+    try:
+        Path(tmp_path / "f" / "caf\udce9.skeleton").write_bytes(b"x")
+    except OSError:
+        pytest.skip("the file system refuses such names")
+    names, rejected = read(tmp_path / "out", "ntu", "ntu25", tmp_path / "f")
+    assert len(names) == 2
+    assert rejected[0]["member"] == "caf\\xe9.skeleton"
