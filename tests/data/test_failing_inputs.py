@@ -13,15 +13,21 @@ import struct
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import py7zr
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from data_support import ntu_members, nwucla_bytes, write_zip
+from data_support import ntu_members, nwucla_bytes, steady, write_zip
 from ikem.data.archives import open_archive
 from ikem.data.clips import ClipError
 from ikem.data.decode import decode
+from ikem.data.splits import make_split
+from ikem.data.store import load_samples, prepare
 from ikem.errors import InputError
-from ikem.settings import Decode
+from ikem.settings import Decode, Prepare, Protocol
+from ikem.skeleton import load_skeleton
 
 INPUTS = Path(__file__).with_name("failing_inputs")
 ALL = Decode(max_rejected=1.0)
@@ -45,6 +51,46 @@ def contents_of(path: Path) -> list[tuple[str, bytes | ClipError | str]]:
     for member, data in archive.read([member for member in members if member.problem is None]):
         found.append((member.name, archive.name_problem(member) or data))
     return sorted(found, key=lambda pair: pair[0])
+
+
+def test_01_split_values_stay_text(tmp_path):
+    source = INPUTS / "01-split-values-merge"
+    decode("arrays", str(source / "mine.yaml"), {"folder": source}, tmp_path / "decoded", ALL)
+    prepare(tmp_path / "decoded", tmp_path / "prepared", load_skeleton(str(source / "mine.yaml")), Prepare(frames=8))
+    for folder in ("decoded", "prepared"):
+        samples = load_samples(tmp_path / folder / "samples.csv")
+        assert samples["session"].value_counts().to_dict() == {"1.1": 10, "1.10": 10, "1.2": 10, "1.20": 10}
+        split = make_split(samples, Protocol(column="session", train=("1.1",)))
+        assert split["counts"] == {"train": 10, "test": 30}
+    assert load_samples(source / "decoded.csv")["session"].tolist() == ["1.1", "1.10", "1.2"]
+
+
+WORDS = ["12e3", "12000", "01", "1", "1.0", "nan", "NA", "", "true", "True", "inf", "0x1", "1_0", "-0", "2020-01-01"]
+
+
+def folder_of_words(folder: Path, words: list[str]) -> Path:
+    """Clips of `format: arrays`, one for each word of the column `word`."""
+    folder.mkdir()
+    np.save(folder / "skeletons.npy", np.random.default_rng(0).normal(size=(len(words), 8, 5, 3)).astype(np.float32))
+    with (folder / "samples.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\r\n")
+        writer.writerow(["name", "label", "word"])
+        writer.writerows([f"c{number:03}", number % 2, word] for number, word in enumerate(words))
+    return folder
+
+
+def words_of(tmp_path: Path, words: list[str]) -> list[str]:
+    """The column `word` after decoding and preparing."""
+    skeleton = str(INPUTS / "01-split-values-merge" / "mine.yaml")
+    folder = folder_of_words(tmp_path / "mine", words)
+    decode("arrays", skeleton, {"folder": folder}, tmp_path / "decoded", ALL)
+    prepare(tmp_path / "decoded", tmp_path / "prepared", load_skeleton(skeleton), Prepare(frames=8))
+    return load_samples(tmp_path / "prepared" / "samples.csv")["word"].tolist()
+
+
+@pytest.mark.parametrize("words", [WORDS, ["1", "2", "03"], ["1.10", "1.1"]])
+def test_01_words_that_look_like_numbers(tmp_path, words):
+    assert words_of(tmp_path, words) == words
 
 
 def test_07_a_directory_that_hides_members(tmp_path):
@@ -187,6 +233,32 @@ def test_11_what_json_may_hold_instead_of_numbers(tmp_path, data, reason):
     names, rejected = read(tmp_path, "nwucla", "kinect20", tmp_path / "a.zip")
     assert names == ["a02_s01_e00_v01"]
     assert reason in rejected[0]["reason"]
+
+
+@pytest.mark.parametrize("separator", ["\v", "\f", "\x1c", "\x1d", "\x1e", "\x1f", "\x85", "\u2028", "\u2029"])
+def test_12_only_line_feeds_and_carriage_returns_end_a_row(tmp_path, separator):
+    source = INPUTS / "12-row-separators"
+    folder = tmp_path / "f"
+    folder.mkdir()
+    np.save(folder / "skeletons.npy", np.load(source / "f" / "skeletons.npy")[:5])
+    table = (source / "f" / "samples.csv").read_bytes()
+    assert b"he\x0bre" in table
+    (folder / "samples.csv").write_bytes(table.replace(b"\x0b", separator.encode()))
+    decode("arrays", str(source / "sk.yaml"), {"folder": folder}, tmp_path / "decoded", ALL)
+    samples = load_samples(tmp_path / "decoded" / "samples.csv")
+    assert samples["place"].tolist() == ["here", f"he{separator}re", "here", "there", "there"]
+
+
+def test_12_a_row_that_an_array_has_too_many(tmp_path):
+    source = INPUTS / "12-row-separators"
+    with pytest.raises(InputError, match=r"has 6 clips, samples\.csv has 5 rows"):
+        decode("arrays", str(source / "sk.yaml"), {"folder": source / "f"}, tmp_path, ALL)
+
+
+@steady
+@given(st.lists(st.text(st.characters(codec="utf-8")).map(lambda word: word.strip(" \t")), min_size=1, max_size=4))
+def test_12_any_text_comes_through(tmp_path_factory, words):
+    assert words_of(tmp_path_factory.mktemp("words"), words) == words
 
 
 def test_18_a_file_name_that_is_not_utf8(tmp_path):

@@ -187,6 +187,8 @@ def test_tables(tmp_path):
         ("a,0,", "a,-1,", "column label has a value that is too small"),
         ("NA", "a", "names the clip 'a' twice"),
         ("x\n", "x,1,2,3\n", "cannot be read"),
+        ("y\n", "y", "its last line has no end"),
+        (",2,6,2,y\n", ",2", "its last line has no end"),
         (TABLE, "", "cannot be read"),
     ],
 )

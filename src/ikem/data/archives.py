@@ -260,10 +260,10 @@ class FolderArchive:
 
 
 def read_text(path: Path) -> str:
-    """A small text file as it comes: UTF-8, with or without a byte-order mark."""
+    """A small text file as it comes, line ends included: UTF-8, with or without a byte-order mark."""
     try:
         if path.stat().st_size > LARGEST_MEMBER:
             raise InputError("is far too large", location=str(path))
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read as text ({error})", location=str(path)) from error

@@ -24,6 +24,7 @@ from ikem.data.clips import BODIES, Clip, Dropped, Reject, body_count, read_name
 from ikem.data.formats.base import Plan, Request, Result, opened
 from ikem.data.formats.registry import READERS
 from ikem.data.progress import progress
+from ikem.data.store import write_samples
 from ikem.errors import InputError
 from ikem.settings import Decode
 from ikem.skeleton import load_skeleton
@@ -118,7 +119,7 @@ def decode(
                 leave_if_asked()
         rejected.check(len(rows))
         samples = _arrange(rows, scratch / "coordinates.npy")
-        samples.to_csv(scratch / "samples.csv", index=False, lineterminator="\n")
+        write_samples(scratch / "samples.csv", samples)
         write_rejected(scratch / "rejected.csv", sorted(rejected.found, key=lambda r: (r.archive, r.member, r.line)))
         summary = {
             "clips": len(rows),

@@ -158,6 +158,12 @@ def test_odd_names_are_only_names(tmp_path):
         (values(10, 5, 3), "name,label,start,frames,a b\n", "odd or equal names"),
         (values(10, 5, 3), 'name,label,start,frames\n"a,1,0,4\n', "is no CSV table"),
         (values(10, 5, 3), "name,label,start,frames\n", "no clip to read"),
+        (
+            values(30, 5, 3),
+            "name,label,start,frames\na,0,0,9\nb,1,9,20"[:-1],
+            "may be cut off: its last line has no end",
+        ),
+        (values(30, 5, 3), "name,label,start,frames\na,0,0,9\nb,1,9,20", "may be cut off: its last line has no end"),
     ],
 )
 def test_layouts_that_do_not_fit(tmp_path, array, table, reason):
