@@ -23,6 +23,7 @@ from data_support import ntu_members, nwucla_bytes, steady, write_zip
 from ikem.data.archives import open_archive
 from ikem.data.clips import ClipError
 from ikem.data.decode import decode
+from ikem.data.formats.pkummd import read_split_file
 from ikem.data.splits import make_split
 from ikem.data.store import load_samples, prepare
 from ikem.errors import InputError
@@ -259,6 +260,16 @@ def test_12_a_row_that_an_array_has_too_many(tmp_path):
 @given(st.lists(st.text(st.characters(codec="utf-8")).map(lambda word: word.strip(" \t")), min_size=1, max_size=4))
 def test_12_any_text_comes_through(tmp_path_factory, words):
     assert words_of(tmp_path_factory.mktemp("words"), words) == words
+
+
+@pytest.mark.parametrize(
+    ("folder", "line", "word"), [("399", 3, "0002-Q"), ("401", 3, "0002-")], ids=["misspelt", "broken"]
+)
+def test_13_lines_of_a_split_file_that_are_neither_names_nor_headers(folder, line, word):
+    with pytest.raises(InputError, match=rf"xs\.txt, line {line}: '{word}' is neither the name of a video"):
+        read_split_file(INPUTS / "13-pku-split-headers" / folder / "xs.txt")
+    parts = read_split_file(INPUTS / "13-pku-split-headers" / folder / "xv.txt")
+    assert parts == {"0002-M": "train", "0003-R": "train", "0002-L": "test", "0005-L": "test"}
 
 
 def test_18_a_file_name_that_is_not_utf8(tmp_path):

@@ -37,6 +37,9 @@ logger = logging.getLogger("ikem")
 COLUMNS = ("name", "label", "subject", "camera", "setup", "replication", "frames", "bodies", "start")
 FILES = ("coordinates.npy", "rejected.csv", "decode.json", "samples.csv")
 
+_REASONS = 20
+"""Reasons of rejection that the summary counts."""
+
 _WORTH_PROCESSES = 256 << 20
 """Fewer bytes than this are read sooner than another process has started."""
 
@@ -96,7 +99,9 @@ def decode(
     left_out = _left_out(archives, missing_list)
     opened.cache_clear()
     plan = READERS[format_name].plan(request, left_out)
-    rejected = _Rejected(plan.rejected, settings, plan.total + len(plan.rejected))
+    rejected = _Rejected(plan.rejected, settings, plan.total + sum(reject.clips for reject in plan.rejected))
+    for note, count in plan.notes.items():
+        logger.warning("%s: %d", note, count)
     rows: list[dict[str, int | str]] = []
     with staging(output, FILES) as scratch:
         with (
@@ -105,7 +110,7 @@ def decode(
         ):
             done = 0
             for result in _results(format_name, request, plan, processes):
-                done += len(result)
+                done += sum(clip.clips if isinstance(clip, Reject) else 1 for clip in result)
                 show(done)
                 for clip in result:
                     if isinstance(clip, Reject):
@@ -125,8 +130,10 @@ def decode(
             "clips": len(rows),
             "frames": writer.rows,
             "classes": int(samples["label"].nunique()),
-            "rejected": len(rejected.found),
+            "rejected": rejected.clips,
+            "rejected_by_reason": rejected.by_reason(),
             "left_out": dict(sorted(plan.left_out.items())),
+            "notes": dict(sorted(plan.notes.items())),
             "files_ignored": plan.ignored,
             "bodies": settings.bodies,
         }
@@ -149,43 +156,51 @@ def _left_out(archives: Mapping[str, Path], missing_list: str | None) -> frozens
 
 
 class _Rejected:
-    """Collects rejected clips, and stops as soon as there are more than may be."""
+    """Collects what is rejected, and stops as soon as it is more clips than may be."""
 
     def __init__(self, known: Iterable[Reject], settings: Decode, total: int) -> None:
         self.found: list[Reject] = []
+        self.clips = 0
         self._settings, self._total = settings, total
         for reject in known:
             self.add(reject)
 
     def add(self, reject: Reject) -> None:
         self.found.append(reject)
+        self.clips += reject.clips
         if self._settings.on_bad_clip == "stop":
             place = f", line {reject.line}" if reject.line else ""
             raise InputError(
                 reject.reason,
                 location=f"{reject.archive}: {reject.member}{place}",
-                hint="Get the file anew from its owner, or set decode.on_bad_clip: reject",
+                hint="Get the file again from its owner, or set decode.on_bad_clip: reject",
             )
-        if len(self.found) > max(self._settings.max_rejected * self._total, 1000):
-            self.check(self._total - len(self.found))
+        if self.clips > max(self._settings.max_rejected * self._total, 1000):
+            self.check(self._total - self.clips)
+
+    def by_reason(self) -> dict[str, int]:
+        """Number of clips of the most frequent reasons."""
+        count: collections.Counter[str] = collections.Counter()
+        for reject in self.found:
+            count[reject.reason] += reject.clips
+        return dict(count.most_common(_REASONS))
 
     def check(self, clips: int) -> None:
         """Raise InputError if too large a share is rejected, or nothing is left."""
-        share = len(self.found) / max(1, clips + len(self.found))
-        if not clips and not self.found:
+        total = clips + self.clips
+        if not total:
             raise InputError("there is no clip to read", hint="Check the archives and the list of clips to leave out")
-        if share <= self._settings.max_rejected and clips:
+        if self.clips <= self._settings.max_rejected * total and clips:
             return
-        reasons = collections.Counter(reject.reason for reject in self.found).most_common(3)
         examples = "; ".join(
             f"{reject.archive}: {reject.member}{f', line {reject.line}' if reject.line else ''}: {reject.reason}"
             for reject in self.found[:3]
         )
+        reasons = "; ".join(f"{count} x {reason}" for reason, count in list(self.by_reason().items())[:3])
         raise InputError(
-            f"{len(self.found)} of {clips + len(self.found)} clips cannot be used, more than decode.max_rejected "
-            f"({self._settings.max_rejected:g}) allows: {'; '.join(f'{n} x {reason}' for reason, n in reasons)}. "
-            f"For example {examples}",
-            hint="Get the archive anew from its owner, or raise decode.max_rejected",
+            f"{self.clips} of {total} clips cannot be used, more than decode.max_rejected "
+            f"({self._settings.max_rejected:g}) allows: {reasons}. For example {examples}",
+            hint="Get the archive again from its owner, or raise decode.max_rejected",
         )
 
 

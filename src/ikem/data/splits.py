@@ -50,7 +50,7 @@ def make_split(samples: pd.DataFrame, protocol: Protocol, partial: bool = False)
 
     Returns:
         `train`, `test`: indices into the table, ascending. `complete`: whether the counts are the published ones (true
-        where none are known). `counts` and `published`: the numbers.
+        where none are known). `counts` and `published`: the numbers. `unused`: clips that neither train nor test.
 
     Raises:
         InputError: the split cannot be made, or the counts differ and `partial` is false.
@@ -89,6 +89,7 @@ def make_split(samples: pd.DataFrame, protocol: Protocol, partial: bool = False)
         "complete": complete,
         "counts": counts,
         "published": published,
+        "unused": int((~trains & ~tests).sum()),
     }
 
 
@@ -106,7 +107,7 @@ def read_split(path: Path) -> dict[str, Any]:
     split = read_json(path)
     if not isinstance(split, dict) or not all(_is_indices(split.get(part)) for part in ("train", "test")):
         raise InputError("is no split", location=str(path), hint="Delete it and run again")
-    return {"complete": True, "published": None, **split}
+    return {"complete": True, "published": None, "unused": 0, **split}
 
 
 def _is_indices(value: object) -> bool:

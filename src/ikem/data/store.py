@@ -8,7 +8,7 @@ import logging
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -113,7 +113,7 @@ def write_samples(path: Path, samples: pd.DataFrame) -> None:
     text = samples.select_dtypes(exclude="number")
     # The writer quotes a line feed, but not a carriage return, at which readers end a row too.
     returns = any(text[name].str.contains("\r", regex=False).any() for name in text)
-    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
     samples.to_csv(path, index=False, lineterminator="\n", quoting=quoting)
 
 

@@ -65,6 +65,7 @@ class Plan:
         rejected: what is rejected already.
         left_out: clips left out on purpose, by reason.
         ignored: number of files that are nothing to this reader.
+        notes: what the user should know though nothing is rejected, with its count.
     """
 
     total: int
@@ -73,6 +74,7 @@ class Plan:
     left_out: dict[str, int] = field(default_factory=dict)
     ignored: int = 0
     size: int = 0
+    notes: dict[str, int] = field(default_factory=dict)
 
 
 class Reader(Protocol):
@@ -133,9 +135,9 @@ def contents(task: tuple[Job, ...]) -> Iterator[tuple[Job, bytes | ClipError]]:
             yield from ((job, data) for _, data in opened(job.archive).read([job.member]))
 
 
-def reject(job: Job, error: ClipError) -> Reject:
-    """The row of rejected.csv for an error in a member."""
-    return Reject(job.archive.name, job.member.name, error.line, error.message)
+def reject(job: Job, error: ClipError, clips: int = 1) -> Reject:
+    """The row of rejected.csv for an error in a member that holds a number of clips."""
+    return Reject(job.archive.name, job.member.name, error.line, error.message, clips)
 
 
 def ignore(plan: Plan, archive: Archive, member: Member) -> None:
