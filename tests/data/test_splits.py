@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from data_support import ntu_name, steady
 from helpers import ROOT
+from ikem.data.clips import Reject, write_rejected
 from ikem.data.splits import label_subset, make_split, read_label_subset, read_split
 from ikem.errors import InputError
 from ikem.files import write_json
@@ -48,9 +49,91 @@ def test_values_that_neither_train_nor_test():
     assert (len(split["train"]), len(split["test"])) == (20, 20)
 
 
-@pytest.mark.parametrize("train", [("train",), ("train", "more")])
-def test_words_as_values(train):
-    assert len(make_split(table(), Protocol(column="part", train=train, test=("test",)))["train"]) == 45
+def test_words_as_values():
+    assert len(make_split(table(), Protocol(column="part", train=("train",), test=("test",)))["train"]) == 45
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        Protocol(column="part", train=("train", "more"), test=("test",)),
+        Protocol(column="part", train=("train",), test=("test", "more")),
+        Protocol(column="part", train=("train", "more")),
+    ],
+)
+def test_every_value_must_be_that_of_a_clip(protocol, caplog):
+    with pytest.raises(InputError, match=r"no clip has the value 'more' of part\. There are test, train"):
+        make_split(table(), protocol)
+    assert make_split(table(), protocol, partial=True)["counts"] == {"train": 45, "test": 15}
+    assert "no clip has the value 'more' of part; there are test, train" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted", "reason"),
+    [
+        (["007", "010"], 7, None),
+        (["007", "010"], 10, None),
+        (["007", "010"], "010", None),
+        (["7", "10"], 7, None),
+        (["-1", "10"], -1, None),
+        (["007", "010"], "7", "no clip has the value '7'"),
+        (["007", "010"], 8, r"no clip has the value 8 \(YAML reads 010 as 8: put it into quotes\)"),
+        (["008", "010"], 8, "8 may stand for 008 or 010"),
+        (["8", "010"], 8, "8 may stand for 8 or 010"),
+        (["01", "1"], 1, "1 may stand for 01 or 1|1 may stand for 1 or 01"),
+        (["1.1", "1.10"], "1.1", None),
+        (["1.0", "2"], 1, "no clip has the value 1 of"),
+        (["1_0", "x"], 10, "no clip has the value 10 of"),
+        (["٧", "x"], 7, "no clip has the value 7 of"),
+    ],
+)
+def test_numbers_stand_for_names_made_of_digits(values, wanted, reason):
+    samples = table(8).assign(session=[values[number // 4] for number in range(8)], label=[0, 1] * 4)
+    protocol = Protocol(column="session", train=(wanted,))
+    if reason is None:
+        first = 0 if str(wanted).lstrip("0") == values[0].lstrip("0") else 4
+        assert make_split(samples, protocol)["train"] == [*range(first, first + 4)]
+    else:
+        with pytest.raises(InputError, match=reason):
+            make_split(samples, protocol)
+
+
+def test_numeric_columns_take_numbers_in_any_spelling():
+    assert make_split(table(), Protocol(column="subject", train=("01", "3")))["counts"]["train"] == 20
+
+
+def test_labels_beyond_the_classes():
+    samples = table().assign(label=lambda frame: frame["label"] % 3 + 1)
+    with pytest.raises(InputError, match="have a label beyond the dataset's 3 class_names, the highest is 3"):
+        make_split(samples, Protocol(column="subject", train=(1, 3)), classes=3)
+    with pytest.raises(InputError, match="beyond the dataset's 3 class_names"):
+        make_split(samples, Protocol(column="subject", train=(1, 3)), partial=True, classes=3)
+
+
+@pytest.mark.parametrize("classes", [4, None])
+def test_classes_without_a_clip_are_logged(classes, caplog):
+    samples = table().assign(label=lambda frame: frame["label"] % 3 + 1)
+    make_split(samples, Protocol(column="subject", train=(1, 3)), classes=classes)
+    assert "1 of 4 classes have no clip: labels 0" in caplog.text
+    caplog.clear()
+    make_split(table(), Protocol(column="subject", train=(1, 3)), classes=classes and 5)
+    assert caplog.text == ""
+
+
+def test_rejected_clips_are_not_called_absent(tmp_path):
+    names = [ntu_name(5, c, p, r, a) for c in (1, 2, 3) for p in (1, 3) for r in (1, 2) for a in range(1, 61)]
+    lost = names.pop(77)
+    absent = names.pop(99)
+    member = f"nturgb+d_skeletons/{lost}.skeleton"
+    write_rejected(tmp_path / "rejected.csv", [Reject("part.zip", member, 17, "the file ends in frame 1")])
+    protocol = Protocol(column="subject", train=(1,), counts=Counts(train=360, test=360))
+    with pytest.raises(InputError) as caught:
+        make_split(ntu_table(names), protocol, rejected=tmp_path / "rejected.csv")
+    message = str(caught.value)
+    assert f"1 files were rejected when they were decoded ({tmp_path / 'rejected.csv'})" in message
+    assert f"{member}: line 17: the file ends in frame 1" in message
+    assert f"1 absent of the setups and performers that are there, such as {absent}" in message
+    assert lost not in message.split("absent of")[1]
 
 
 def test_numbers_and_words_are_the_same():
@@ -63,8 +146,8 @@ def test_numbers_and_words_are_the_same():
     ("protocol", "reason"),
     [
         (Protocol(column="setup", train=(1,)), "no column 'setup'"),
-        (Protocol(column="subject", train=(99,)), "no clip trains: values of subject are 1, 2, 3"),
-        (Protocol(column="subject", train=(1,), test=(99,)), "no clip tests"),
+        (Protocol(column="subject", train=(99,)), "no clip has the value 99 of subject. There are 1, 2, 3"),
+        (Protocol(column="subject", train=(1,), test=(99,)), "no clip has the value 99 of subject"),
         (Protocol(column="subject", train=(1, 2, 3, 4, 5, 6)), "no clip tests"),
         (Protocol(column="label", train=(1,)), "one class only"),
         (Protocol(column="subject", train=(1,), test=(1, 2)), "both trains and tests"),
@@ -73,6 +156,13 @@ def test_numbers_and_words_are_the_same():
 def test_splits_that_cannot_be(protocol, reason):
     with pytest.raises(InputError, match=reason):
         make_split(table(), protocol)
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_part_without_clips_is_an_error_even_if_partial(part):
+    protocol = Protocol(column="subject", **{"train": (1,), "test": (2,), part: (99,)})
+    with pytest.raises(InputError, match=f"no clip {part}s: values of subject are 1, 2, 3"):
+        make_split(table(), protocol, partial=True)
 
 
 def test_counts_that_agree():
@@ -200,6 +290,9 @@ def test_draws_have_every_class(clips, classes, fraction, number):
 
 def test_draw_files(tmp_path):
     path = tmp_path / "draw.txt"
+    path.write_text("a\n; touch x")
+    with pytest.raises(InputError, match="is cut off"):
+        read_label_subset(path)
     path.write_text("a\n; touch x\n")
     assert read_label_subset(path) == ["a", "; touch x"]
     path.write_text("")
