@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_support import ntu_members, nwucla_bytes, steady, write_zip
+from data_support import ntu_members, ntu_name, nwucla_bytes, skeleton_bytes, steady, video_bytes, write_zip
 from ikem.data.archives import open_archive
 from ikem.data.clips import ClipError
 from ikem.data.decode import decode
@@ -283,3 +283,37 @@ def test_18_a_file_name_that_is_not_utf8(tmp_path):
     names, rejected = read(tmp_path / "out", "ntu", "ntu25", tmp_path / "f")
     assert len(names) == 2
     assert rejected[0]["member"] == "caf\\xe9.skeleton"
+
+
+def test_21_frames_without_bodies_are_no_clip(tmp_path):
+    frames = 99_999
+    bomb = f"{frames}\n".encode() + skeleton_bytes((1,))[2:] + b"0\n" * (frames - 1)
+    members = {f"{ntu_name(action=number)}.skeleton": bomb for number in range(2, 9)}
+    path = write_zip(tmp_path / "a.zip", {f"{ntu_name()}.skeleton": skeleton_bytes(), **members})
+    assert path.stat().st_size < 36_000
+    names, rejected = read(tmp_path, "ntu", "ntu25", path)
+    assert names == [ntu_name()]
+    assert {row["reason"] for row in rejected} == {f"has {frames} frames in {len(bomb)} bytes; nearly all are empty"}
+
+
+def test_21_a_clip_whose_frames_are_mostly_empty_is_read(tmp_path):
+    sparse = skeleton_bytes((1, *[0] * 1500, 1))
+    names, _ = read(tmp_path, "ntu", "ntu25", write_zip(tmp_path / "a.zip", {f"{ntu_name()}.skeleton": sparse}))
+    assert names == [ntu_name()]
+
+
+@pytest.mark.parametrize("raw", ["arrays", "pkummd"])
+def test_21_frames_that_are_used_again_and_again(tmp_path, raw):
+    if raw == "arrays":
+        folder = folder_of_words(tmp_path / "mine", ["x"])
+        np.save(folder / "skeletons.npy", np.ones((1000, 5, 3), np.float32))
+        rows = "".join(f"c{number},0,0,1000\n" for number in range(800))
+        (folder / "samples.csv").write_text(f"name,label,start,frames\n{rows}")
+        archives, skeleton = {"folder": folder}, str(INPUTS / "01-split-values-merge" / "mine.yaml")
+    else:
+        archives, skeleton = {role: tmp_path / role for role in ("skeletons", "labels")}, "ntu25"
+        write_zip(archives["skeletons"], {"0002-L.txt": video_bytes(300)})
+        write_zip(archives["labels"], {"0002-L.txt": b"1,1,300,1\n" * 1500})
+    with pytest.raises(InputError, match="they look like an archive bomb"):
+        decode(raw, skeleton, archives, tmp_path / "out", ALL)
+    assert not list((tmp_path / "out").iterdir())

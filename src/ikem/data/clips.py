@@ -22,6 +22,9 @@ BODIES = 2
 LARGEST = 1000.0
 """Metres. A coordinate beyond it is no measurement of a room."""
 
+LARGEST_LABEL = 999
+"""Classifiers and confusion matrices have a row for each label up to the highest."""
+
 MOST_FRAMES = 100_000
 """Frames of a clip or video. More is a broken file (the longest known videos have some thousands)."""
 

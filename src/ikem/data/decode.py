@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from ikem.data.arrayfile import ArrayWriter, RowReader, staging
-from ikem.data.clips import BODIES, Clip, Dropped, Reject, body_count, read_name_list, write_rejected
+from ikem.data.clips import BODIES, Clip, Dropped, Floats, Reject, body_count, read_name_list, write_rejected
 from ikem.data.formats.base import Plan, Request, Result, opened
 from ikem.data.formats.registry import READERS
 from ikem.data.progress import progress
@@ -36,6 +36,9 @@ logger = logging.getLogger("ikem")
 
 COLUMNS = ("name", "label", "subject", "camera", "setup", "replication", "frames", "bodies", "start")
 FILES = ("coordinates.npy", "rejected.csv", "decode.json", "samples.csv")
+
+LARGEST_GROWTH = 100
+"""Times the size of the raw files that arrays may have, beyond 64 MiB. Recordings have half their archive's size."""
 
 _REASONS = 20
 """Reasons of rejection that the summary counts."""
@@ -95,13 +98,14 @@ def decode(
     if format_name not in READERS:
         raise InputError(f"unknown format {format_name!r}", hint=f"Known are {', '.join(sorted(READERS))}")
     joints = load_skeleton(skeleton).joint_count
-    request = Request(dict(archives), joints, settings.bodies)
+    request = Request(dict(archives), joints, settings.bodies, settings.setups)
     left_out = _left_out(archives, missing_list)
     opened.cache_clear()
     plan = READERS[format_name].plan(request, left_out)
     rejected = _Rejected(plan.rejected, settings, plan.total + sum(reject.clips for reject in plan.rejected))
     for note, count in plan.notes.items():
         logger.warning("%s: %d", note, count)
+    largest = LARGEST_GROWTH * sum(_size(path) for path in archives.values()) + (64 << 20)
     rows: list[dict[str, int | str]] = []
     with staging(output, FILES) as scratch:
         with (
@@ -119,8 +123,16 @@ def decode(
                     if isinstance(clip, Dropped):
                         plan.left_out[clip.reason] = plan.left_out.get(clip.reason, 0) + 1
                         continue
-                    rows.append(_row(clip, writer.rows))
-                    writer.append(clip.coordinates)
+                    coordinates = trimmed(clip.coordinates) if settings.trim_empty else clip.coordinates
+                    rows.append(_row(clip, coordinates, writer.rows))
+                    writer.append(coordinates)
+                    if writer.rows * coordinates[0].nbytes > largest:
+                        raise InputError(
+                            f"{len(rows)} clips unpack to {writer.rows * coordinates[0].nbytes >> 20} MiB of arrays, "
+                            f"{LARGEST_GROWTH} times the size of their files; they look like an archive bomb",
+                            location=", ".join(str(path) for path in archives.values()),
+                            hint="Get them again from their owner",
+                        )
                 leave_if_asked()
         rejected.check(len(rows))
         samples = _arrange(rows, scratch / "coordinates.npy")
@@ -136,6 +148,7 @@ def decode(
             "notes": dict(sorted(plan.notes.items())),
             "files_ignored": plan.ignored,
             "bodies": settings.bodies,
+            "trim_empty": settings.trim_empty,
         }
         (scratch / "decode.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     logger.info("decoded %s", ", ".join(f"{key} {value}" for key, value in summary.items()))
@@ -204,9 +217,22 @@ class _Rejected:
         )
 
 
-def _row(clip: Clip, start: int) -> dict[str, int | str]:
+def trimmed(coordinates: Floats) -> Floats:
+    """The frames from the first to the last in which a body is: (T', M, V, 3) of (T, M, V, 3); not all may be empty."""
+    present = np.flatnonzero(coordinates.any(axis=(1, 2, 3)))
+    return coordinates[present[0] : present[-1] + 1]
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def _row(clip: Clip, coordinates: Floats, start: int) -> dict[str, int | str]:
     unknown = dict.fromkeys(("subject", "camera", "setup", "replication"), -1)
-    measured = {"frames": len(clip.coordinates), "bodies": body_count(clip.coordinates), "start": start}
+    measured = {"frames": len(coordinates), "bodies": body_count(coordinates), "start": start}
     return {"name": clip.name, "label": clip.label, **unknown, **clip.columns, **measured}
 
 

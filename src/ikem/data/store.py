@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ikem.data.arrayfile import ArrayWriter, RowReader, clip_chunks, open_array, staging
-from ikem.data.clips import BODIES
+from ikem.data.clips import BODIES, LARGEST_LABEL
 from ikem.errors import InputError
 from ikem.files import atomic
 from ikem.settings import Prepare
@@ -146,6 +146,8 @@ def load_samples(path: Path) -> pd.DataFrame:
     low = [name for name in ("label", "bodies") if len(samples) and samples[name].min() < 0]
     if low or (len(samples) and samples["frames"].min() < 1):
         raise InputError(f"column {(*low, 'frames')[0]} has a value that is too small", location=str(path), hint=hint)
+    if len(samples) and samples["label"].max() > LARGEST_LABEL:
+        raise InputError(f"has a label beyond {LARGEST_LABEL}", location=str(path), hint="Labels count from 0")
     twice = samples["name"][samples["name"].duplicated()]
     if len(twice):
         raise InputError(f"names the clip {twice.iloc[0]!r} twice", location=str(path), hint=hint)

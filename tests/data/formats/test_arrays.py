@@ -113,7 +113,8 @@ def test_all_the_way_to_a_split(tmp_path):
         ("d,-1,0,4,1,x", "label is '-1'"),
         ("d,one,0,4,1,x", "label is 'one'"),
         ("d,1.5,0,4,1,x", "label is '1.5'"),
-        ("d,99999999,0,4,1,x", "beyond 100000"),
+        ("d,99999,0,4,1,x", "its label is beyond 999"),
+        ("d,1000,0,4,1,x", "its label is beyond 999"),
         ("d,1,-1,4,1,x", "start is '-1'"),
         ("d,1,7,4,1,x", "not within the array's 10"),
         ("d,1,0,0,1,x", "frames is '0'"),
@@ -223,7 +224,7 @@ recipes:
   tiny:
     encoder: {{hidden_channels: 4, hidden_dim: 16, feature_dim: 8}}
     contrast: {{queue_size: 32}}
-    schedule: {{epochs: 2, decay: {epoch: 1}, batch_size: 8, learning_rate: 0.1}}
+    schedule: {{epochs: 2, decay: {{epoch: 1}}, batch_size: 8, learning_rate: 0.1}}
     stage1_epochs: 1
 methods:
   random: {{recipe: tiny, modalities: [joint, angular_velocity]}}

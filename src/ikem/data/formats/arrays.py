@@ -15,7 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ikem.data.archives import read_text
-from ikem.data.clips import BODIES, MOST_FRAMES, Clip, ClipError, Floats, Reject, check_body, check_values
+from ikem.data.clips import (
+    BODIES,
+    LARGEST_LABEL,
+    MOST_FRAMES,
+    Clip,
+    ClipError,
+    Floats,
+    Reject,
+    check_body,
+    check_values,
+)
 from ikem.data.formats.base import Plan, Request, Result
 from ikem.errors import InputError
 
@@ -199,6 +209,6 @@ def _problem(fields: list[str], header: list[str], names: set[str]) -> str | Non
             value = _field(fields, header, key)
             if not _WHOLE.fullmatch(value) or (key in _OURS and int(value) < (key == "frames")):
                 return f"{key} is {value[:40]!r}, expected a whole number{' from 0' if key in _OURS else ''}"
-    if int(_field(fields, header, "label")) > 100_000:
-        return "its label is beyond 100000; labels count from 0"
+    if int(_field(fields, header, "label")) > LARGEST_LABEL:
+        return f"its label is beyond {LARGEST_LABEL}; labels count from 0"
     return None

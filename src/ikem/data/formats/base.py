@@ -27,11 +27,13 @@ class Request:
         archives: the raw files by role.
         joints: V of the dataset's skeleton.
         bodies: which bodies are kept.
+        setups: first and last setup that belongs to the dataset; None: all.
     """
 
     archives: dict[str, Path]
     joints: int
     bodies: BodyRule = "first-two"
+    setups: tuple[int, int] | None = None
 
     def archive(self, role: str) -> Path:
         """The raw file of a role.

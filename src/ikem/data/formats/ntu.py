@@ -31,6 +31,10 @@ from ikem.data.text_parsing import bad_number, encoding_problem, fill_later, wit
 
 BodyRule = Literal["first-two", "most-active"]
 
+_FRAME_BYTES = BODIES * JOINTS * 3 * 4
+_LARGEST_GROWTH = 20
+"""Times the size of its text that a clip's array may have, beyond 1 MiB. A body's text is five times its array."""
+
 
 def parse_name(stem: str) -> dict[str, int] | None:
     """Setup, camera, subject, replication and action of a name such as S001C001P001R001A001, or None."""
@@ -68,6 +72,8 @@ def read_skeleton(data: bytes, location: str, bodies: BodyRule = "first-two") ->
         raise ClipError(_reason(status, data, place, got), location=location, line=line)
     if frames == 0:
         raise ClipError("has no frames", location=location, line=line)
+    if frames * _FRAME_BYTES > _LARGEST_GROWTH * len(data) + (1 << 20):
+        raise ClipError(f"has {frames} frames in {len(data)} bytes; nearly all are empty", location=location)
     fill_later(data, values.reshape(-1), later, location)
     if bodies == "most-active":
         return most_active(values, index, frames, location)
