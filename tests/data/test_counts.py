@@ -13,7 +13,7 @@ from ikem.data.decode import decode
 from ikem.data.splits import label_subset, make_split
 from ikem.data.store import load_samples
 from ikem.errors import InputError
-from ikem.settings import Decode
+from ikem.settings.data import Decode
 from ikem.settings.loading import build_config
 
 BLOCK = {"protocols": ["xsub"], "methods": ["random"], "evaluations": ["linear"]}

@@ -22,7 +22,7 @@ from ikem.data.clips import read_name_list
 from ikem.data.decode import FILES, decode
 from ikem.data.store import load_samples
 from ikem.errors import InputError
-from ikem.settings import Decode
+from ikem.settings.data import Decode
 from ikem.settings.loading import build_config
 from ikem.synthetic.ntu import clips, write_ntu
 from ikem.synthetic.settings import SyntheticSettings
@@ -323,7 +323,7 @@ SCRIPT = """
 import sys, pathlib, resource
 from ikem.data import decode as module
 from ikem.data.store import prepare
-from ikem.settings import Decode, Prepare
+from ikem.settings.data import Decode, Prepare
 from ikem.skeleton import load_skeleton
 if __name__ == "__main__":
     archive, output, processes, worth = sys.argv[1:]

@@ -27,7 +27,7 @@ from ikem.data.formats.pkummd import read_split_file
 from ikem.data.splits import make_split
 from ikem.data.store import load_samples, prepare
 from ikem.errors import InputError
-from ikem.settings import Decode, Prepare, Protocol
+from ikem.settings.data import Decode, Prepare, Protocol
 from ikem.skeleton import load_skeleton
 
 INPUTS = Path(__file__).with_name("failing_inputs")

@@ -16,7 +16,7 @@ from ikem.data.clips import Reject, write_rejected
 from ikem.data.splits import label_subset, make_split, read_label_subset, read_split
 from ikem.errors import InputError
 from ikem.files import write_json
-from ikem.settings import Counts, Protocol
+from ikem.settings.data import Counts, Protocol
 from ikem.settings.loading import build_config
 
 

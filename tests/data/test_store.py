@@ -12,7 +12,7 @@ from ikem.data.arrayfile import ArrayWriter, RowReader, clip_chunks, open_array,
 from ikem.data.decode import decode
 from ikem.data.store import generate_modalities, load_samples, prepare
 from ikem.errors import InputError
-from ikem.settings import Decode, Prepare
+from ikem.settings.data import Decode, Prepare
 from ikem.skeleton import load_skeleton
 
 SKELETON = load_skeleton("ntu25")

@@ -26,7 +26,7 @@ from ikem.data.formats.registry import READERS
 from ikem.data.progress import progress
 from ikem.data.store import write_samples
 from ikem.errors import InputError
-from ikem.settings import Decode
+from ikem.settings.data import Decode
 from ikem.skeleton import load_skeleton
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from ikem.data.ntu_inventory import describe_difference
 from ikem.data.store import NUMERIC, load_samples
 from ikem.errors import InputError
 from ikem.files import read_json, write_json, write_text
-from ikem.settings import Protocol
+from ikem.settings.data import Protocol
 
 if TYPE_CHECKING:
     from ikem.workflow.run_context import Job

@@ -17,7 +17,7 @@ from ikem.data.arrayfile import ArrayWriter, RowReader, clip_chunks, open_array,
 from ikem.data.clips import BODIES, LARGEST_LABEL
 from ikem.errors import InputError
 from ikem.files import atomic
-from ikem.settings import Prepare
+from ikem.settings.data import Prepare
 from ikem.skeleton import Skeleton, load_skeleton
 
 if TYPE_CHECKING:

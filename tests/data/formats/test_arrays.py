@@ -16,7 +16,7 @@ from ikem.data.decode import decode
 from ikem.data.splits import make_split
 from ikem.data.store import load_samples, open_array, prepare
 from ikem.errors import InputError
-from ikem.settings import Decode, Prepare, Protocol
+from ikem.settings.data import Decode, Prepare, Protocol
 from ikem.skeleton import load_skeleton
 
 SKELETON = """

@@ -15,7 +15,7 @@ from ikem.data.clips import ClipError
 from ikem.data.decode import decode
 from ikem.data.formats.nwucla import label_of, parse_name, read_json
 from ikem.data.store import load_samples
-from ikem.settings import Decode
+from ikem.settings.data import Decode
 
 STEM = "a01_s01_e00_v01"
 

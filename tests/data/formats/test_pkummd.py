@@ -19,7 +19,7 @@ from ikem.data.formats.pkummd import Instance, cut_instance, read_labels, read_s
 from ikem.data.splits import make_split
 from ikem.data.store import load_samples
 from ikem.errors import InputError
-from ikem.settings import Decode, Protocol
+from ikem.settings.data import Decode, Protocol
 from ikem.synthetic.pkummd import write_pkummd
 from ikem.synthetic.settings import SyntheticSettings
 
