@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,14 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_support import ntu_name, steady
+from data_support import ntu_name, skeleton_bytes, steady, write_zip
 from helpers import ROOT
 from ikem.data.clips import Reject, write_rejected
-from ikem.data.splits import label_subset, make_split, read_label_subset, read_split
+from ikem.data.decode import decode
+from ikem.data.splits import label_subset, make_split, read_label_subset, read_split, split_job
+from ikem.data.store import prepare
 from ikem.errors import InputError
 from ikem.files import write_json
-from ikem.settings.data import Counts, Protocol
+from ikem.settings.data import Counts, Decode, Prepare, Protocol
 from ikem.settings.loading import build_config
+from ikem.skeleton import load_skeleton
 
 
 def table(count=60, classes=5):
@@ -333,3 +338,55 @@ def test_published_numbers():
     assert counts("nwucla") == {"xview": (1020, 464), "xsub": (724, 760)}
     assert counts("pkummd1") == {"xsub": (18841, 2704)}
     assert counts("pkummd2") == {}
+
+
+def split_of(tmp_path, protocol, classes=None, partial=False):
+    """Prepare what is decoded, and run the job that splits it."""
+    prepare(tmp_path / "decoded", tmp_path / "prepared", load_skeleton("ntu25"), Prepare(frames=8))
+    settings = {"protocol": protocol.model_dump(mode="json"), "partial": partial, "classes": classes}
+    job = SimpleNamespace(settings=settings, output=tmp_path / "splits" / "xsub.json")
+    split_job(job, tmp_path / "prepared" / "position.npy")
+    return read_split(job.output)
+
+
+def decode_clips(tmp_path, members, settings=None):
+    write_zip(tmp_path / "part.zip", members)
+    decode("ntu", "ntu25", {"zip": tmp_path / "part.zip"}, tmp_path / "decoded", settings, "ntu_missing_skeletons")
+
+
+def test_a_clip_that_was_cut_off_is_rejected_not_absent(tmp_path):
+    clip = skeleton_bytes((1,))
+    names = [ntu_name(1, c, p, r, a) for p in (1, 3) for c in (1, 2, 3) for r in (1, 2) for a in range(1, 61)]
+    members = dict.fromkeys((f"nturgb+d_skeletons/{name}.skeleton" for name in names), clip)
+    lost = "nturgb+d_skeletons/S001C002P001R001A030.skeleton"
+    members[lost] = clip[: len(clip) // 2]
+    decode_clips(tmp_path, members)
+    protocol = Protocol(column="subject", train=(1,), counts=Counts(train=360, test=360))
+    with pytest.raises(InputError) as caught:
+        split_of(tmp_path, protocol)
+    message = str(caught.value)
+    assert "359 clips to train on, published are 360: 1 missing" in message
+    assert "1 files were rejected when they were decoded" in message
+    assert f"{lost}: line 17: " in message
+    assert "Nothing is absent of the 2 pairs of setup and performer" in message
+    assert not (tmp_path / "splits").exists()
+
+
+def test_a_folder_of_ntu60_with_clips_of_ntu120(tmp_path):
+    names = [ntu_name(1, performer=p, action=a) for p in (1, 2) for a in (1, 2, 3)]
+    names += [ntu_name(20, performer=p, action=a) for p in (6, 7) for a in (61, 70)]
+    members = dict.fromkeys((f"{name}.skeleton" for name in names), skeleton_bytes((1,)))
+    protocol = Protocol(column="subject", train=(1, 2, 6))
+    decode_clips(tmp_path, members)
+    with pytest.raises(InputError, match="4 clips have a label beyond the dataset's 60 class_names, the highest is 69"):
+        split_of(tmp_path, protocol, classes=60, partial=True)
+    decode_clips(tmp_path, members, Decode(setups=(1, 17)))
+    split = split_of(tmp_path, Protocol(column="subject", train=(1,)), classes=60)
+    assert split["counts"] == {"train": 3, "test": 3}
+
+
+def test_class_names_shifted_by_one(tmp_path):
+    folder = Path(__file__).parent / "failing_inputs" / "b1-shifted-class-names"
+    samples = pd.read_csv(folder / "samples.csv").assign(bodies=1)
+    with pytest.raises(InputError, match="a label beyond the dataset's 3 class_names, the highest is 3"):
+        make_split(samples, Protocol(column="subject", train=(1, 2, 3, 4)), classes=3)

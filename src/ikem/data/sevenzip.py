@@ -6,7 +6,7 @@ import io
 import stat
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from queue import Queue
 from typing import Any
 
@@ -137,8 +137,11 @@ class SevenZipArchive:
         try:
             # An open file, not a path: py7zr then unpacks in this one thread, in order, not several blocks at once.
             with self.path.open("rb") as stream, self._open(stream) as archive:
-                wanted = {f"/{member.name}": member for member in members}
+                wanted = {f"/{PurePosixPath(member.name)}": member for member in members}  # as py7zr spells them
                 archive.extract(Path("/"), [member.name for member in members], factory=_Factory(wanted, queue, stop))
+            for member in wanted.values():
+                problem = ClipError("was not unpacked", location=f"{self.path.name}: {member.name}")
+                queue.put((member, problem))
             queue.put(None)
         except _Stopped:
             pass
