@@ -105,17 +105,17 @@ def test_07_every_bit_of_a_directory_is_harmless_or_reported(tmp_path, size):
     path = write_zip(tmp_path / "a.zip", contents)
     whole = path.read_bytes()
     start = whole.index(b"PK\x01\x02")
-    for place in range(start * 8, len(whole) * 8):
+    for position in range(start * 8, len(whole) * 8):
         changed = bytearray(whole)
-        changed[place // 8] ^= 1 << place % 8
+        changed[position // 8] ^= 1 << position % 8
         path.write_bytes(changed)
         try:
             found = contents_of(path)
         except InputError:
             continue
         wrong = [name for name, data in found if isinstance(data, bytes) and contents.get(name) != data]
-        assert not wrong, place
-        assert len(found) == 4, place
+        assert not wrong, position
+        assert len(found) == 4, position
 
 
 def test_07_directories_of_zip64_and_with_comments(tmp_path, monkeypatch):
@@ -151,10 +151,10 @@ def test_10_every_damaged_byte_of_a_packed_member(tmp_path, method):
     contents = {"a.txt": random.Random(0).randbytes(100) * 3}
     path = write_zip(tmp_path / "a.zip", contents, method)
     whole = path.read_bytes()
-    for place in range(35, whole.index(b"PK\x01\x02")):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+    for position in range(35, whole.index(b"PK\x01\x02")):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x55]) + whole[position + 1 :])
         [(_, data)] = contents_of(path)
-        assert isinstance(data, ClipError) or data == contents["a.txt"], place
+        assert isinstance(data, ClipError) or data == contents["a.txt"], position
 
 
 def test_10_an_unknown_method_is_named(tmp_path):

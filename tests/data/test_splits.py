@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from data_support import ntu_name, skeleton_bytes, steady, write_zip
 from helpers import ROOT
-from ikem.data.clips import Reject, write_rejected
+from ikem.data.clips import Reject
 from ikem.data.decode import decode
+from ikem.data.rejected import write_rejected
 from ikem.data.splits import label_subset, make_split, read_label_subset, read_split, split_job
 from ikem.data.store import prepare
 from ikem.errors import InputError

@@ -96,7 +96,7 @@ def open_archive(path: Path) -> Archive:
         return ZipArchive(path)
     web = head.lstrip().lower().startswith((b"<!doctype", b"<html"))
     kind = "is a web page, not an archive: the download did not succeed" if web else "is no zip or 7z archive"
-    raise InputError(kind, location=str(path), hint="Delete it and get it anew from its owner")
+    raise InputError(kind, location=str(path), hint="Delete it and get it again from its owner")
 
 
 def judged(members: list[Member], packed: Sequence[int], total: int, path: Path) -> list[Member]:

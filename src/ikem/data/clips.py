@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +81,7 @@ class ClipError(InputError):
     def __init__(self, message: str, *, location: str, line: int = 0, hint: str | None = None) -> None:
         self.line = line
         place = f"{location}, line {line}" if line else location
-        super().__init__(message, location=place, hint=hint or "Get the file anew from its owner, or leave it out")
+        super().__init__(message, location=place, hint=hint or "Get the file again from its owner, or leave it out")
 
 
 def check_values(coordinates: Floats, location: str) -> None:
@@ -149,11 +149,3 @@ def read_name_list(path: Path) -> frozenset[str]:
             hint="Expected is a CSV with a column 'sample', or a line such as S001C001P001R001A001 for each clip",
         )
     return frozenset(names)
-
-
-def write_rejected(path: Path, rejected: Iterable[Reject]) -> None:
-    """Write rejected.csv."""
-    with path.open("w", encoding="utf-8", newline="", errors="backslashreplace") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["archive", "member", "line", "reason", "clips"])
-        writer.writerows(astuple(reject) for reject in rejected)

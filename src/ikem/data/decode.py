@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib import resources
@@ -20,10 +20,11 @@ import numpy as np
 import pandas as pd
 
 from ikem.data.arrayfile import ArrayWriter, RowReader, staging
-from ikem.data.clips import BODIES, Clip, Dropped, Floats, Reject, body_count, read_name_list, write_rejected
+from ikem.data.clips import BODIES, Clip, Dropped, Floats, Reject, body_count, read_name_list
 from ikem.data.formats.base import Plan, Request, Result, opened
 from ikem.data.formats.registry import READERS
 from ikem.data.progress import progress
+from ikem.data.rejected import Rejected, write_rejected
 from ikem.data.store import write_samples
 from ikem.errors import InputError
 from ikem.settings.data import Decode
@@ -39,9 +40,6 @@ FILES = ("coordinates.npy", "rejected.csv", "decode.json", "samples.csv")
 
 LARGEST_GROWTH = 100
 """Times the size of the raw files that arrays may have, beyond 64 MiB. Recordings have half their archive's size."""
-
-_REASONS = 20
-"""Reasons of rejection that the summary counts."""
 
 _WORTH_PROCESSES = 256 << 20
 """Fewer bytes than this are read sooner than another process has started."""
@@ -102,7 +100,7 @@ def decode(
     left_out = _left_out(archives, missing_list)
     opened.cache_clear()
     plan = READERS[format_name].plan(request, left_out)
-    rejected = _Rejected(plan.rejected, settings, plan.total + sum(reject.clips for reject in plan.rejected))
+    rejected = Rejected(plan.rejected, settings, plan.total + sum(reject.clips for reject in plan.rejected))
     for note, count in plan.notes.items():
         logger.warning("%s: %d", note, count)
     largest = LARGEST_GROWTH * sum(_size(path) for path in archives.values()) + (64 << 20)
@@ -166,55 +164,6 @@ def _left_out(archives: Mapping[str, Path], missing_list: str | None) -> frozens
                 raise InputError(f"there is no list {missing_list!r} in the package", location="missing_list")
             names |= read_name_list(path)
     return names
-
-
-class _Rejected:
-    """Collects what is rejected, and stops as soon as it is more clips than may be."""
-
-    def __init__(self, known: Iterable[Reject], settings: Decode, total: int) -> None:
-        self.found: list[Reject] = []
-        self.clips = 0
-        self._settings, self._total = settings, total
-        for reject in known:
-            self.add(reject)
-
-    def add(self, reject: Reject) -> None:
-        self.found.append(reject)
-        self.clips += reject.clips
-        if self._settings.on_bad_clip == "stop":
-            place = f", line {reject.line}" if reject.line else ""
-            raise InputError(
-                reject.reason,
-                location=f"{reject.archive}: {reject.member}{place}",
-                hint="Get the file again from its owner, or set decode.on_bad_clip: reject",
-            )
-        if self.clips > max(self._settings.max_rejected * self._total, 1000):
-            self.check(self._total - self.clips)
-
-    def by_reason(self) -> dict[str, int]:
-        """Number of clips of the most frequent reasons."""
-        count: collections.Counter[str] = collections.Counter()
-        for reject in self.found:
-            count[reject.reason] += reject.clips
-        return dict(count.most_common(_REASONS))
-
-    def check(self, clips: int) -> None:
-        """Raise InputError if too large a share is rejected, or nothing is left."""
-        total = clips + self.clips
-        if not total:
-            raise InputError("there is no clip to read", hint="Check the archives and the list of clips to leave out")
-        if self.clips <= self._settings.max_rejected * total and clips:
-            return
-        examples = "; ".join(
-            f"{reject.archive}: {reject.member}{f', line {reject.line}' if reject.line else ''}: {reject.reason}"
-            for reject in self.found[:3]
-        )
-        reasons = "; ".join(f"{count} x {reason}" for reason, count in list(self.by_reason().items())[:3])
-        raise InputError(
-            f"{self.clips} of {total} clips cannot be used, more than decode.max_rejected "
-            f"({self._settings.max_rejected:g}) allows: {reasons}. For example {examples}",
-            hint="Get the archive again from its owner, or raise decode.max_rejected",
-        )
 
 
 def trimmed(coordinates: Floats) -> Floats:

@@ -6,7 +6,6 @@ Each performer who was recorded in a setup did all actions of that part (1 to 60
 
 from __future__ import annotations
 
-import csv
 from importlib import resources
 from itertools import product
 from pathlib import Path, PurePosixPath
@@ -14,6 +13,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from ikem.data.clips import NTU_NAME, read_name_list
+from ikem.data.rejected import read_rejected
 
 _EXAMPLES = 5
 
@@ -42,7 +42,7 @@ def describe_difference(names: pd.Series, rejected: Path | None = None) -> str:
         rejected: rejected.csv of the decoding.
     """
     parts = []
-    refused = _rejected_members(rejected)
+    refused = read_rejected(rejected) if rejected is not None and rejected.exists() else []
     if refused:
         lines = [f"{member}: {reason}" for member, reason in refused[:_EXAMPLES]]
         parts.append(
@@ -65,15 +65,6 @@ def describe_difference(names: pd.Series, rejected: Path | None = None) -> str:
         counted = pd.Series([setup for setup, _ in pairs]).value_counts().sort_index()
         parts.append("setups present: " + ", ".join(f"{setup} ({n} performers)" for setup, n in counted.items()))
     return "".join(f". {part[0].upper()}{part[1:]}" for part in parts)
-
-
-def _rejected_members(path: Path | None) -> list[tuple[str, str]]:
-    """Member and reason, with the line, of each row of rejected.csv."""
-    if path is None or not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    return [(row["member"], (f"line {row['line']}: " if row["line"] != "0" else "") + row["reason"]) for row in rows]
 
 
 def _some(names: list[str]) -> str:

@@ -65,7 +65,9 @@ def read_skeleton(data: bytes, location: str, bodies: BodyRule = "first-two") ->
     """
     problem = encoding_problem(data)
     if problem:
-        raise ClipError(problem, location=location, line=1, hint="Save it as plain text, or get it anew from its owner")
+        raise ClipError(
+            problem, location=location, line=1, hint="Save it as plain text, or get it again from its owner"
+        )
     data = without_mark(data)
     keep = BODIES if bodies == "first-two" else MOST_FRAMES * BODIES
     report = np.zeros((1, 5), np.int64)
