@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 
 from data_support import ntu_members, ntu_name, nwucla_bytes, skeleton_bytes, steady, video_bytes, write_zip
 from ikem.data.archives import open_archive
-from ikem.data.clips import ClipError
+from ikem.data.clips import ClipError, Reject
 from ikem.data.decode import decode
 from ikem.data.formats.pkummd import read_split_file
+from ikem.data.rejected import read_rejected, write_rejected
 from ikem.data.splits import make_split
 from ikem.data.store import load_samples, prepare
 from ikem.errors import InputError
@@ -248,6 +249,13 @@ def test_12_only_line_feeds_and_carriage_returns_end_a_row(tmp_path, separator):
     decode("arrays", str(source / "sk.yaml"), {"folder": folder}, tmp_path / "decoded", ALL)
     samples = load_samples(tmp_path / "decoded" / "samples.csv")
     assert samples["place"].tolist() == ["here", f"he{separator}re", "here", "there", "there"]
+
+
+@pytest.mark.parametrize("text", ["a\rb", "a\nb", "a\r\nb", 'a","b', "a\x0bb", "a\x85b", "a\u2028b", "a\x00b"])
+def test_12_names_of_rejected_members_come_through(tmp_path, text):
+    rejects = [Reject("a.zip", f"{text}.skeleton", 3, f"{text} is odd", 2), Reject("b", "c", 0, "d")]
+    write_rejected(tmp_path / "rejected.csv", rejects)
+    assert read_rejected(tmp_path / "rejected.csv") == [(f"{text}.skeleton", f"line 3: {text} is odd"), ("c", "d")]
 
 
 def test_12_a_row_that_an_array_has_too_many(tmp_path):

@@ -116,14 +116,24 @@ def test_labels_beyond_the_classes():
         make_split(samples, Protocol(column="subject", train=(1, 3)), partial=True, classes=3)
 
 
-@pytest.mark.parametrize("classes", [4, None])
-def test_classes_without_a_clip_are_logged(classes, caplog):
+@pytest.mark.parametrize(("classes", "partial"), [(4, True), (None, False)])
+def test_classes_without_a_clip_are_logged(classes, partial, caplog):
     samples = table().assign(label=lambda frame: frame["label"] % 3 + 1)
-    make_split(samples, Protocol(column="subject", train=(1, 3)), classes=classes)
+    make_split(samples, Protocol(column="subject", train=(1, 3)), partial, classes)
     assert "1 of 4 classes have no clip: labels 0" in caplog.text
     caplog.clear()
-    make_split(table(), Protocol(column="subject", train=(1, 3)), classes=classes and 5)
+    make_split(table(), Protocol(column="subject", train=(1, 3)), partial, classes and 5)
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(("classes", "empty"), [(6, "1 of 6 classes have no clip: labels 5"), (5, None)])
+def test_as_many_class_names_as_classes(classes, empty):
+    protocol = Protocol(column="subject", train=(1, 3))
+    if empty is None:
+        assert make_split(table(), protocol, classes=classes)["complete"]
+    else:
+        with pytest.raises(InputError, match=empty):
+            make_split(table(), protocol, classes=classes)
 
 
 def test_rejected_clips_are_not_called_absent(tmp_path):
@@ -382,7 +392,7 @@ def test_a_folder_of_ntu60_with_clips_of_ntu120(tmp_path):
     with pytest.raises(InputError, match="4 clips have a label beyond the dataset's 60 class_names, the highest is 69"):
         split_of(tmp_path, protocol, classes=60, partial=True)
     decode_clips(tmp_path, members, Decode(setups=(1, 17)))
-    split = split_of(tmp_path, Protocol(column="subject", train=(1,)), classes=60)
+    split = split_of(tmp_path, Protocol(column="subject", train=(1,)), classes=60, partial=True)
     assert split["counts"] == {"train": 3, "test": 3}
 
 

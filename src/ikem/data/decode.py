@@ -149,7 +149,9 @@ def decode(
             "trim_empty": settings.trim_empty,
         }
         (scratch / "decode.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    logger.info("decoded %s", ", ".join(f"{key} {value}" for key, value in summary.items()))
+    logger.info(
+        "decoded %s", ", ".join(f"{key} {value}" for key, value in summary.items() if key != "rejected_by_reason")
+    )
     return summary
 
 

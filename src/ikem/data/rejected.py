@@ -70,8 +70,11 @@ def write_rejected(path: Path, rejected: Iterable[Reject]) -> None:
     """Write rejected.csv."""
     with path.open("w", encoding="utf-8", newline="", errors="backslashreplace") as stream:
         writer = csv.writer(stream, lineterminator="\n")
+        quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writerow(["archive", "member", "line", "reason", "clips"])
-        writer.writerows(astuple(reject) for reject in rejected)
+        for reject in rejected:
+            # The writer does not quote a carriage return, at which readers end a row.
+            (quoted if "\r" in reject.archive + reject.member + reject.reason else writer).writerow(astuple(reject))
 
 
 def read_rejected(path: Path) -> list[tuple[str, str]]:

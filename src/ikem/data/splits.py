@@ -75,14 +75,14 @@ def make_split(
         where none are known). `counts` and `published`: the numbers. `unused`: clips that neither train nor test.
 
     Raises:
-        InputError: the split cannot be made, a label is beyond the classes, or the counts differ and `partial` is
-            false.
+        InputError: the split cannot be made, a label is beyond the classes, or `partial` is false and the counts
+            differ, a value of the protocol is that of no clip, or a class has none.
     """
     if protocol.column not in samples.columns:
         raise InputError(
             f"the clips have no column {protocol.column!r} to split by", hint=f"There are {', '.join(samples.columns)}"
         )
-    _check_classes(samples["label"], classes)
+    _check_labels(samples["label"], classes)
     values = samples[protocol.column].astype(str)
     trains, unknown = _find(protocol, protocol.train, values)
     tests = ~trains
@@ -116,6 +116,7 @@ def make_split(
             raise InputError(f"no clip {part}: values of {protocol.column} are {', '.join(known[:20])}")
     if samples["label"][trains].nunique() < 2:
         raise InputError("the clips that train are of one class only; there is nothing to tell apart")
+    _check_every_class(samples["label"], classes, partial)
     return {
         "train": np.flatnonzero(trains).tolist(),
         "test": np.flatnonzero(tests).tolist(),
@@ -126,8 +127,8 @@ def make_split(
     }
 
 
-def _check_classes(labels: pd.Series, classes: int | None) -> None:
-    """Raise InputError if a label is beyond the classes of the dataset; log the classes without a clip."""
+def _check_labels(labels: pd.Series, classes: int | None) -> None:
+    """Raise InputError if a label is beyond the classes of the dataset."""
     last = int(labels.max())
     if classes is not None and last >= classes:
         beyond = int((labels >= classes).sum())
@@ -136,10 +137,18 @@ def _check_classes(labels: pd.Series, classes: int | None) -> None:
             f"count from 0, so the last name is that of label {classes - 1}",
             hint="Correct class_names or the labels, or keep clips of another dataset out",
         )
-    empty = sorted(set(range(classes or last + 1)) - set(labels))
+
+
+def _check_every_class(labels: pd.Series, classes: int | None, partial: bool) -> None:
+    """Raise InputError if a class that has a name has no clip; a warning if the data is partial or has no names."""
+    count = classes or int(labels.max()) + 1
+    empty = sorted(set(range(count)) - set(labels))
+    shown = ", ".join(map(str, empty[:10])) + (", ..." if empty[10:] else "")
+    message = f"{len(empty)} of {count} classes have no clip: labels {shown}"
+    if empty and classes is not None and not partial:
+        raise InputError(message, hint="Correct class_names, or set partial: true in the dataset")
     if empty:
-        shown = ", ".join(map(str, empty[:10])) + (", ..." if len(empty) > 10 else "")
-        logger.warning("%d of %d classes have no clip: labels %s", len(empty), classes or last + 1, shown)
+        logger.warning("%s", message)
 
 
 def _find(protocol: Protocol, wanted: Sequence[int | str], values: pd.Series) -> tuple[pd.Series, list[str]]:
