@@ -9,6 +9,7 @@ import stat
 import struct
 import threading
 import zipfile
+import zlib
 
 import py7zr
 import pytest
@@ -282,6 +283,37 @@ def test_equal_names_in_one_7z(tmp_path):
     first, second = archive.members()
     assert (first.problem, second.problem) == (None, "the archive has another member of this name")
     assert [data for _, data in archive.read([first])] == [b"first"]
+
+
+def renamed_7z(path, old, new):
+    """Change a name in a 7z as other programs may write it, with the checksums of the header."""
+    with py7zr.SevenZipFile(path, "w") as archive:
+        archive.set_encoded_header_mode(False)
+        archive.writestr("first", "first.txt")
+        archive.writestr("second", old)
+    content = bytearray(path.read_bytes().replace(old.encode("utf-16-le"), new.encode("utf-16-le")))
+    offset, size = struct.unpack_from("<QQ", content, 12)
+    struct.pack_into("<I", content, 28, zlib.crc32(content[32 + offset : 32 + offset + size]))
+    struct.pack_into("<I", content, 8, zlib.crc32(content[12:32]))
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("name", ["./b.txt", "a//.txt", "a/./b.t", ".././x.", "/ab.txt", "a\\b.txt"[:7], "ab.txt\n"])
+def test_every_member_of_a_7z_is_given_or_has_a_reason(tmp_path, name):
+    archive = open_archive(renamed_7z(tmp_path / "a.7z", "abc.txt", name))
+    members = archive.members()
+    assert len(members) == 2
+    read = dict(archive.read([member for member in members if member.problem is None]))
+    for member in members:
+        assert member.problem or read[member] == (b"first" if member.name == "first.txt" else b"second")
+
+
+def test_a_member_that_a_7z_does_not_give_is_an_error(tmp_path, monkeypatch):
+    archive = open_archive(MAKERS["7z"](tmp_path))
+    members = archive.members()
+    monkeypatch.setattr("py7zr.SevenZipFile.extract", lambda self, folder, targets, factory: None)
+    assert {data.message for _, data in archive.read(members)} == {"was not unpacked"}
 
 
 def test_unknown_compression_is_told(tmp_path):

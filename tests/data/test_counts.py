@@ -1,19 +1,16 @@
-"""The published numbers of clips, from made archives with as many names as the real ones.
-
-Which performer was recorded in which setup is not known here, but how many pairs of them there are follows from the
-counts (360 clips a pair), and the pairs of the missing skeletons are known; the others are made up.
-"""
+"""The published numbers of clips, from generated archives that have all names of the real ones."""
 
 from __future__ import annotations
 
+import csv
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from data_support import ntu_name, skeleton_bytes
 from ikem.data.decode import decode
-from ikem.data.ntu_inventory import published_missing
-from ikem.data.splits import make_split
+from ikem.data.splits import label_subset, make_split
 from ikem.data.store import load_samples
 from ikem.errors import InputError
 from ikem.settings.data import Decode
@@ -21,31 +18,14 @@ from ikem.settings.loading import build_config
 
 BLOCK = {"protocols": ["xsub"], "methods": ["random"], "evaluations": ["linear"]}
 DATASETS = build_config({"benchmark": [{"dataset": name, **BLOCK} for name in ("ntu60", "ntu120")]}).datasets
-TRAIN = set(DATASETS["ntu120"].protocols["xsub"].train)
 CLIP = skeleton_bytes((1,))
 
 
 def pairs() -> list[set[tuple[int, int]]]:
-    """(setup, performer) of both archives: 112 + 46 that train + test, then 64 + 96; 152 of all in even setups."""
-    known = {(int(name[1:4]), int(name[9:12])) for name in published_missing()}
-    parts = [{pair for pair in known if (pair[0] <= 17) == first} for first in (True, False)]
-    even = 152 - sum(setup % 2 == 0 for setup, _ in known)
-    for part, setups, performers, wanted in (
-        (parts[0], range(1, 18), range(1, 41), {True: 112, False: 46}),
-        (parts[1], range(18, 33), range(41, 107), {True: 64, False: 96}),
-    ):
-        for trains, count in wanted.items():
-            free = [(s, p) for s in setups for p in performers if (p in TRAIN) == trains and (s, p) not in part]
-            free.sort(key=lambda pair: pair[0] % 2 == 1)  # even setups first, as long as they may be more
-            for pair in free:
-                if sum((p in TRAIN) == trains for _, p in part) == count:
-                    break
-                if pair[0] % 2 == 0:
-                    if even == 0:
-                        continue
-                    even -= 1
-                part.add(pair)
-    return parts
+    """(setup, performer) of both archives."""
+    with (Path(__file__).parent / "failing_inputs/b15-ntu-setup-performer-pairs/pairs.csv").open() as stream:
+        known = [(int(row["setup"]), int(row["performer"])) for row in csv.DictReader(stream)]
+    return [{pair for pair in known if (pair[0] <= 17) == first} for first in (True, False)]
 
 
 def names(part: set[tuple[int, int]]) -> list[str]:
@@ -92,6 +72,16 @@ def test_published_counts(samples, name, protocol):
     assert split["complete"]
     assert split["counts"] == settings.counts.model_dump()
     assert sorted(split["train"] + split["test"]) == list(range(len(samples[name])))
+
+
+def test_published_label_subsets(samples):
+    def drawn(name, protocol, sampling):
+        train = make_split(samples[name], DATASETS[name].protocols[protocol])["train"]
+        return len(label_subset(samples[name], train, 0.01, 0, sampling))
+
+    grid = [("ntu60", "xsub"), ("ntu60", "xview"), ("ntu120", "xsub"), ("ntu120", "xset")]
+    assert [drawn(*key, "per-class") for key in grid] == [419, 360, 659, 540]
+    assert [drawn(*key, "uniform") for key in grid[:2]] == [400, 376]
 
 
 def test_a_lost_clip_is_named(samples):

@@ -23,6 +23,7 @@ from ikem.data.decode import FILES, decode
 from ikem.data.store import load_samples
 from ikem.errors import InputError
 from ikem.settings.data import Decode
+from ikem.settings.loading import build_config
 from ikem.synthetic.ntu import clips, write_ntu
 from ikem.synthetic.settings import SyntheticSettings
 
@@ -223,6 +224,23 @@ def test_made_recordings_of_which_none_is_missing(tmp_path):
     assert run(tmp_path, archives)["clips"] == settings.clip_count
 
 
+@pytest.mark.parametrize("cut", ["S001C001P001R001A00", "S001C001P001R001", "S", "more words"])
+def test_a_list_of_missing_clips_that_is_cut_off(tmp_path, cut):
+    path = tmp_path / "list.txt"
+    path.write_text(f"The list of samples\nwith missing skeletons:\n\nS001C001P001R001A001\n{cut}")
+    with pytest.raises(InputError, match=rf"list\.txt, line 5: '{cut}' is no name of a clip"):
+        read_name_list(path)
+    path.write_text("sample,reason\nS001C001P001R001A001,x\nS001C001P001R001A0")
+    with pytest.raises(InputError, match="may be cut off"):
+        read_name_list(path)
+
+
+def test_a_list_of_missing_clips_ends_rows_at_line_ends_only(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text('sample,reason\na\x0bb,x\n"c\nd",y\n')
+    assert read_name_list(path) == {"a\x0bb", "c\nd"}
+
+
 @pytest.mark.parametrize("content", [b"", b"only words\n", b"sample\n", b"\xff\xfe\x00"])
 def test_a_list_that_names_nothing(tmp_path, content):
     (tmp_path / "list.txt").write_bytes(content)
@@ -369,3 +387,56 @@ def is_running(process: int) -> bool:
     except OSError:
         return False
     return status.rpartition(")")[2].split()[0] != "Z"  # ended, and nobody has asked how
+
+
+def with_empty_frames(before, inside, after):
+    """A clip of three frames with a body, and frames with none around and between them."""
+    return skeleton_bytes((0,) * before + (1,) + (0,) * inside + (1, 1) + (0,) * after)
+
+
+@pytest.mark.parametrize(("before", "inside", "after"), [(0, 0, 0), (3, 0, 0), (0, 2, 0), (0, 0, 4), (1, 2, 3)])
+def test_empty_frames_are_kept_as_published_or_trimmed(tmp_path, before, inside, after):
+    data = with_empty_frames(before, inside, after)
+    write_zip(tmp_path / "a.zip", {f"{ntu_name()}.skeleton": data, f"{ntu_name(action=2)}.skeleton": skeleton_bytes()})
+    run(tmp_path, tmp_path / "a.zip")
+    coordinates, samples, _ = read(tmp_path)
+    assert samples["frames"].tolist() == [before + inside + after + 3, 3]
+    np.testing.assert_array_equal(coordinates[: samples["frames"][0]], plain_read(data))
+    summary = run(tmp_path, tmp_path / "a.zip", Decode(trim_empty=True))
+    coordinates, samples, _ = read(tmp_path)
+    assert samples["frames"].tolist() == [inside + 3, 3]
+    assert samples["start"].tolist() == [0, inside + 3]
+    np.testing.assert_array_equal(coordinates[: inside + 3], plain_read(data)[before : before + inside + 3])
+    assert summary["trim_empty"] is True
+
+
+def test_a_second_body_keeps_its_frames_when_empty_ones_are_trimmed():
+    coordinates = np.zeros((6, 2, 25, 3), np.float32)
+    coordinates[1, 1, 3, 2] = coordinates[4, 0, 0, 0] = 1
+    np.testing.assert_array_equal(module.trimmed(coordinates), coordinates[1:5])
+
+
+def test_clips_of_other_setups_are_counted_and_not_used(tmp_path, caplog):
+    names = [ntu_name(setup, performer=performer) for setup in (1, 17, 18, 32) for performer in (1, 2)]
+    write_zip(tmp_path / "a.zip", {f"{name}.skeleton": skeleton_bytes() for name in names})
+    summary = run(tmp_path, tmp_path / "a.zip", Decode(setups=(1, 17)))
+    assert read(tmp_path)[1]["setup"].tolist() == [1, 1, 17, 17]
+    assert summary["left_out"] == {"other setups": 4}
+    assert summary["rejected"] == 0
+    assert "clips of setups that belong to another dataset: 4" in caplog.text
+    assert run(tmp_path, tmp_path / "a.zip")["clips"] == 8
+    with pytest.raises(InputError, match="there is no clip to read"):
+        run(tmp_path, tmp_path / "a.zip", Decode(setups=(2, 3)))
+
+
+@pytest.mark.parametrize("setups", [[17, 1], [1], [1, 2, 3]])
+def test_setups_are_the_first_and_the_last(setups):
+    block = {"dataset": "ntu60", "protocols": ["xsub"], "methods": ["random"], "evaluations": ["linear"]}
+    with pytest.raises(InputError, match="setups"):
+        build_config({"benchmark": [block], "datasets": {"ntu60": {"decode": {"setups": setups}}}})
+
+
+def test_the_published_datasets_know_their_setups():
+    block = {"dataset": "ntu60", "protocols": ["xsub"], "methods": ["random"], "evaluations": ["linear"]}
+    datasets = build_config({"benchmark": [block]}).datasets
+    assert (datasets["ntu60"].decode.setups, datasets["ntu120"].decode.setups) == ((1, 17), (1, 32))

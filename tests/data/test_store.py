@@ -184,9 +184,12 @@ def test_tables(tmp_path):
         (",5,", ",5.5,", "column frames must hold whole numbers"),
         (",5,", ",,", "column frames must hold whole numbers"),
         (",5,", ",0,", "column frames has a value that is too small"),
+        ("a,0,", "a,99999,", "has a label beyond 999"),
         ("a,0,", "a,-1,", "column label has a value that is too small"),
         ("NA", "a", "names the clip 'a' twice"),
         ("x\n", "x,1,2,3\n", "cannot be read"),
+        ("y\n", "y", "its last line has no end"),
+        (",2,6,2,y\n", ",2", "its last line has no end"),
         (TABLE, "", "cannot be read"),
     ],
 )

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -24,6 +24,8 @@ LARGEST_MEMBER = 256 << 20
 LARGEST_RATIO = 400
 """Times its packed size that a member of more than a megabyte, or a whole archive, may unpack to. Text reaches 20."""
 
+ZIP_METHODS = "Stored (0), Deflate (8), BZip2 (12) and LZMA (14)"
+
 _BOMB = "unpacks to {size} bytes, {ratio} times its packed size; it looks like an archive bomb"
 
 
@@ -36,12 +38,14 @@ class Member:
         size: bytes when unpacked, as declared.
         number: its place in the archive.
         problem: why it cannot be read, or None.
+        path: the file itself, where it is in a folder.
     """
 
     name: str
     size: int
     number: int
     problem: str | None = None
+    path: Path | None = None
 
     @property
     def stem(self) -> str:
@@ -63,6 +67,9 @@ class Archive(Protocol):
 
     def members(self) -> list[Member]:
         """All files (no folders), sorted by name."""
+
+    def name_problem(self, member: Member) -> str | None:
+        """Why the listed name may not be the member's, or None: what a reader ignores for its name is asked for it."""
 
     def read(self, members: Sequence[Member]) -> Iterator[tuple[Member, bytes | ClipError]]:
         """Contents, or why one cannot be read; in the order given, or, without random access, in the archive's."""
@@ -89,7 +96,7 @@ def open_archive(path: Path) -> Archive:
         return ZipArchive(path)
     web = head.lstrip().lower().startswith((b"<!doctype", b"<html"))
     kind = "is a web page, not an archive: the download did not succeed" if web else "is no zip or 7z archive"
-    raise InputError(kind, location=str(path), hint="Delete it and get it anew from its owner")
+    raise InputError(kind, location=str(path), hint="Delete it and get it again from its owner")
 
 
 def judged(members: list[Member], packed: Sequence[int], total: int, path: Path) -> list[Member]:
@@ -134,11 +141,36 @@ class ZipArchive:
         self.path = path
         try:
             self._file = zipfile.ZipFile(path)
-        except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
+            self._infos = self._file.infolist()
+            self._check_directory()
+        except Exception as error:  # a broken directory fails in many ways
             raise InputError(
                 f"is a broken or cut-off zip ({error})", location=str(path), hint="Delete it and download it again"
             ) from error
-        self._infos = self._file.infolist()
+
+    def _check_directory(self) -> None:
+        """Raise BadZipFile unless the directory has as many entries and bytes as its end record says.
+
+        zipfile reads on while the size allows, so a wrong length in one entry hides those after it.
+        """
+        with self.path.open("rb") as stream:
+            stream.seek(max(0, self.path.stat().st_size - (1 << 16) - 98))  # the longest end records, with a comment
+            tail = stream.read()
+        end = tail.rfind(b"PK\x05\x06")
+        count, size = struct.unpack_from("<HL", tail, end + 10)
+        modulus = 1 << 16  # some programs write more entries than the field can count
+        if tail[end - 76 : end - 72] == b"PK\x06\x06":  # ZIP64
+            count, size = struct.unpack_from("<QQ", tail, end - 76 + 32)
+            modulus = 1 << 64
+        listed = sum(
+            46 + len(info.orig_filename.encode("utf-8" if info.flag_bits & 0x800 else "cp437"))
+            + len(info.extra) + len(info.comment)
+            for info in self._infos
+        )  # fmt: skip
+        if len(self._infos) % modulus != count or listed != size:
+            raise zipfile.BadZipFile(
+                f"its directory has {len(self._infos)} entries in {listed} bytes, its end record says {count} in {size}"
+            )
 
     def members(self) -> list[Member]:
         """See Archive."""
@@ -160,9 +192,22 @@ class ZipArchive:
         for member in members:
             try:
                 yield member, self._file.read(self._infos[member.number])
-            except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-                reason = f"cannot be unpacked ({error or type(error).__name__})"
-                yield member, ClipError(reason, location=f"{self.path.name}: {member.name}")
+            except Exception as error:  # each of the decompressors fails in its own ways
+                yield member, ClipError(self._reason(error, member), location=f"{self.path.name}: {member.name}")
+
+    def name_problem(self, member: Member) -> str | None:
+        """See Archive. The name is in the directory and again before the member's data."""
+        try:
+            self._file.open(self._infos[member.number]).close()
+        except Exception as error:
+            return self._reason(error, member)
+        return None
+
+    def _reason(self, error: Exception, member: Member) -> str:
+        if isinstance(error, NotImplementedError):
+            method = self._infos[member.number].compress_type
+            return f"cannot be unpacked (compression method {method} is not supported; {ZIP_METHODS} are)"
+        return f"cannot be unpacked ({error if str(error) else type(error).__name__})"
 
 
 class FolderArchive:
@@ -190,8 +235,14 @@ class FolderArchive:
                         problem = "is a link that leads out of the folder"
                 except OSError as error:
                     problem = f"cannot be read ({error.strerror})"
-                members.append(Member(place.relative_to(root).as_posix(), size, len(members), problem))
+                # A name need not be UTF-8; it is shown in messages and tables, which are.
+                name = os.fsencode(place.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+                members.append(Member(name, size, len(members), problem, place))
         return judged(members, [0] * len(members), 0, self.path)
+
+    def name_problem(self, member: Member) -> str | None:
+        """See Archive."""
+        return None
 
     def _unreadable(self, error: OSError) -> None:
         raise InputError(f"cannot be read ({error.strerror})", location=str(error.filename or self.path)) from error
@@ -199,8 +250,9 @@ class FolderArchive:
     def read(self, members: Sequence[Member]) -> Iterator[tuple[Member, bytes | ClipError]]:
         """See Archive."""
         for member in members:
+            assert member.path is not None
             try:
-                with (self.path / member.name).open("rb") as stream:
+                with member.path.open("rb") as stream:
                     yield member, stream.read(LARGEST_MEMBER)
             except OSError as error:
                 location = f"{self.path.name}: {member.name}"
@@ -208,10 +260,10 @@ class FolderArchive:
 
 
 def read_text(path: Path) -> str:
-    """A small text file as it comes: UTF-8, with or without a byte-order mark."""
+    """A small text file as it comes, line ends included: UTF-8, with or without a byte-order mark."""
     try:
         if path.stat().st_size > LARGEST_MEMBER:
             raise InputError("is far too large", location=str(path))
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read as text ({error})", location=str(path)) from error

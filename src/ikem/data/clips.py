@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,9 @@ BODIES = 2
 
 LARGEST = 1000.0
 """Metres. A coordinate beyond it is no measurement of a room."""
+
+LARGEST_LABEL = 999
+"""Classifiers and confusion matrices have a row for each label up to the highest."""
 
 MOST_FRAMES = 100_000
 """Frames of a clip or video. More is a broken file (the longest known videos have some thousands)."""
@@ -44,12 +48,20 @@ class Clip:
 
 @dataclass(frozen=True)
 class Reject:
-    """Why a clip is left out: a row of rejected.csv (line 0: no line in particular)."""
+    """Why a clip is rejected: a row of rejected.csv.
+
+    Attributes:
+        archive, member: file.
+        line: line of the file, from 1; 0: no line in particular.
+        reason: what is wrong.
+        clips: number of clips that are lost with it; a video has several.
+    """
 
     archive: str
     member: str
     line: int
     reason: str
+    clips: int = 1
 
 
 @dataclass(frozen=True)
@@ -69,7 +81,7 @@ class ClipError(InputError):
     def __init__(self, message: str, *, location: str, line: int = 0, hint: str | None = None) -> None:
         self.line = line
         place = f"{location}, line {line}" if line else location
-        super().__init__(message, location=place, hint=hint or "Get the file anew from its owner, or leave it out")
+        super().__init__(message, location=place, hint=hint or "Get the file again from its owner, or leave it out")
 
 
 def check_values(coordinates: Floats, location: str) -> None:
@@ -111,18 +123,25 @@ def read_name_list(path: Path) -> frozenset[str]:
         InputError: the file cannot be read, or names nothing and does not say so.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"list of clips to leave out cannot be read ({error})", location=str(path)) from error
-    rows = list(csv.reader(text.splitlines()))
+    rows = list(csv.reader(io.StringIO(text, newline="")))
     if rows and "sample" in rows[0]:
+        if not text.endswith(("\n", "\r")):
+            raise InputError("may be cut off: its last line has no end", location=str(path))
         column = rows[0].index("sample")
         names = [row[column].strip() for row in rows[1:] if len(row) > column]
     else:
-        lines = [line.strip().removesuffix(".skeleton") for line in text.splitlines()]
-        names = [line for line in lines if NTU_NAME.fullmatch(line)]
-        if NONE_MISSING in lines and not names:
+        lines = [line.strip().removesuffix(".skeleton") for line in re.split("\r\n|\n|\r", text)]
+        if NONE_MISSING in lines and not any(NTU_NAME.fullmatch(line) for line in lines):
             return frozenset()
+        names = []
+        for number, line in enumerate(lines, start=1):
+            if NTU_NAME.fullmatch(line):
+                names.append(line)
+            elif names and line:  # no header any more
+                raise InputError(f"{line[:40]!r} is no name of a clip", location=f"{path}, line {number}")
     if not names:
         raise InputError(
             "names no clip",
@@ -130,11 +149,3 @@ def read_name_list(path: Path) -> frozenset[str]:
             hint="Expected is a CSV with a column 'sample', or a line such as S001C001P001R001A001 for each clip",
         )
     return frozenset(names)
-
-
-def write_rejected(path: Path, rejected: Iterable[Reject]) -> None:
-    """Write rejected.csv."""
-    with path.open("w", encoding="utf-8", newline="", errors="backslashreplace") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["archive", "member", "line", "reason"])
-        writer.writerows([reject.archive, reject.member, reject.line, reject.reason] for reject in rejected)

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib import resources
@@ -20,10 +20,12 @@ import numpy as np
 import pandas as pd
 
 from ikem.data.arrayfile import ArrayWriter, RowReader, staging
-from ikem.data.clips import BODIES, Clip, Dropped, Reject, body_count, read_name_list, write_rejected
+from ikem.data.clips import BODIES, Clip, Dropped, Floats, Reject, body_count, read_name_list
 from ikem.data.formats.base import Plan, Request, Result, opened
 from ikem.data.formats.registry import READERS
 from ikem.data.progress import progress
+from ikem.data.rejected import Rejected, write_rejected
+from ikem.data.store import write_samples
 from ikem.errors import InputError
 from ikem.settings.data import Decode
 from ikem.skeleton import load_skeleton
@@ -35,6 +37,9 @@ logger = logging.getLogger("ikem")
 
 COLUMNS = ("name", "label", "subject", "camera", "setup", "replication", "frames", "bodies", "start")
 FILES = ("coordinates.npy", "rejected.csv", "decode.json", "samples.csv")
+
+LARGEST_GROWTH = 100
+"""Times the size of the raw files that arrays may have, beyond 64 MiB. Recordings have half their archive's size."""
 
 _WORTH_PROCESSES = 256 << 20
 """Fewer bytes than this are read sooner than another process has started."""
@@ -91,11 +96,14 @@ def decode(
     if format_name not in READERS:
         raise InputError(f"unknown format {format_name!r}", hint=f"Known are {', '.join(sorted(READERS))}")
     joints = load_skeleton(skeleton).joint_count
-    request = Request(dict(archives), joints, settings.bodies)
+    request = Request(dict(archives), joints, settings.bodies, settings.setups)
     left_out = _left_out(archives, missing_list)
     opened.cache_clear()
     plan = READERS[format_name].plan(request, left_out)
-    rejected = _Rejected(plan.rejected, settings, plan.total + len(plan.rejected))
+    rejected = Rejected(plan.rejected, settings, plan.total + sum(reject.clips for reject in plan.rejected))
+    for note, count in plan.notes.items():
+        logger.warning("%s: %d", note, count)
+    largest = LARGEST_GROWTH * sum(_size(path) for path in archives.values()) + (64 << 20)
     rows: list[dict[str, int | str]] = []
     with staging(output, FILES) as scratch:
         with (
@@ -104,7 +112,7 @@ def decode(
         ):
             done = 0
             for result in _results(format_name, request, plan, processes):
-                done += len(result)
+                done += sum(clip.clips if isinstance(clip, Reject) else 1 for clip in result)
                 show(done)
                 for clip in result:
                     if isinstance(clip, Reject):
@@ -113,24 +121,37 @@ def decode(
                     if isinstance(clip, Dropped):
                         plan.left_out[clip.reason] = plan.left_out.get(clip.reason, 0) + 1
                         continue
-                    rows.append(_row(clip, writer.rows))
-                    writer.append(clip.coordinates)
+                    coordinates = trimmed(clip.coordinates) if settings.trim_empty else clip.coordinates
+                    rows.append(_row(clip, coordinates, writer.rows))
+                    writer.append(coordinates)
+                    if writer.rows * coordinates[0].nbytes > largest:
+                        raise InputError(
+                            f"{len(rows)} clips unpack to {writer.rows * coordinates[0].nbytes >> 20} MiB of arrays, "
+                            f"{LARGEST_GROWTH} times the size of their files; they look like an archive bomb",
+                            location=", ".join(str(path) for path in archives.values()),
+                            hint="Get them again from their owner",
+                        )
                 leave_if_asked()
         rejected.check(len(rows))
         samples = _arrange(rows, scratch / "coordinates.npy")
-        samples.to_csv(scratch / "samples.csv", index=False, lineterminator="\n")
+        write_samples(scratch / "samples.csv", samples)
         write_rejected(scratch / "rejected.csv", sorted(rejected.found, key=lambda r: (r.archive, r.member, r.line)))
         summary = {
             "clips": len(rows),
             "frames": writer.rows,
             "classes": int(samples["label"].nunique()),
-            "rejected": len(rejected.found),
+            "rejected": rejected.clips,
+            "rejected_by_reason": rejected.by_reason(),
             "left_out": dict(sorted(plan.left_out.items())),
+            "notes": dict(sorted(plan.notes.items())),
             "files_ignored": plan.ignored,
             "bodies": settings.bodies,
+            "trim_empty": settings.trim_empty,
         }
         (scratch / "decode.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    logger.info("decoded %s", ", ".join(f"{key} {value}" for key, value in summary.items()))
+    logger.info(
+        "decoded %s", ", ".join(f"{key} {value}" for key, value in summary.items() if key != "rejected_by_reason")
+    )
     return summary
 
 
@@ -147,50 +168,22 @@ def _left_out(archives: Mapping[str, Path], missing_list: str | None) -> frozens
     return names
 
 
-class _Rejected:
-    """Collects rejected clips, and stops as soon as there are more than may be."""
-
-    def __init__(self, known: Iterable[Reject], settings: Decode, total: int) -> None:
-        self.found: list[Reject] = []
-        self._settings, self._total = settings, total
-        for reject in known:
-            self.add(reject)
-
-    def add(self, reject: Reject) -> None:
-        self.found.append(reject)
-        if self._settings.on_bad_clip == "stop":
-            place = f", line {reject.line}" if reject.line else ""
-            raise InputError(
-                reject.reason,
-                location=f"{reject.archive}: {reject.member}{place}",
-                hint="Get the file anew from its owner, or set decode.on_bad_clip: reject",
-            )
-        if len(self.found) > max(self._settings.max_rejected * self._total, 1000):
-            self.check(self._total - len(self.found))
-
-    def check(self, clips: int) -> None:
-        """Raise InputError if too large a share is rejected, or nothing is left."""
-        share = len(self.found) / max(1, clips + len(self.found))
-        if not clips and not self.found:
-            raise InputError("there is no clip to read", hint="Check the archives and the list of clips to leave out")
-        if share <= self._settings.max_rejected and clips:
-            return
-        reasons = collections.Counter(reject.reason for reject in self.found).most_common(3)
-        examples = "; ".join(
-            f"{reject.archive}: {reject.member}{f', line {reject.line}' if reject.line else ''}: {reject.reason}"
-            for reject in self.found[:3]
-        )
-        raise InputError(
-            f"{len(self.found)} of {clips + len(self.found)} clips cannot be used, more than decode.max_rejected "
-            f"({self._settings.max_rejected:g}) allows: {'; '.join(f'{n} x {reason}' for reason, n in reasons)}. "
-            f"For example {examples}",
-            hint="Get the archive anew from its owner, or raise decode.max_rejected",
-        )
+def trimmed(coordinates: Floats) -> Floats:
+    """The frames from the first to the last in which a body is: (T', M, V, 3) of (T, M, V, 3); not all may be empty."""
+    present = np.flatnonzero(coordinates.any(axis=(1, 2, 3)))
+    return coordinates[present[0] : present[-1] + 1]
 
 
-def _row(clip: Clip, start: int) -> dict[str, int | str]:
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def _row(clip: Clip, coordinates: Floats, start: int) -> dict[str, int | str]:
     unknown = dict.fromkeys(("subject", "camera", "setup", "replication"), -1)
-    measured = {"frames": len(clip.coordinates), "bodies": body_count(clip.coordinates), "start": start}
+    measured = {"frames": len(coordinates), "bodies": body_count(coordinates), "start": start}
     return {"name": clip.name, "label": clip.label, **unknown, **clip.columns, **measured}
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from importlib import resources
 from itertools import product
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from ikem.data.clips import NTU_NAME, read_name_list
+from ikem.data.rejected import read_rejected
 
-_SHOWN = 5
+_EXAMPLES = 5
 
 
 def published_missing() -> frozenset[str]:
@@ -32,27 +34,38 @@ def expected_names(pairs: set[tuple[int, int]]) -> set[str]:
     return names - published_missing()
 
 
-def describe_difference(samples: pd.DataFrame) -> str:
-    """A clause that names examples of absent and extra clips; empty if the names are not NTU's."""
-    matches = [NTU_NAME.fullmatch(name) for name in samples["name"]]
-    if not all(matches):
-        return ""
-    pairs = {(int(match[1]), int(match[3])) for match in matches if match}
-    present, expected = set(samples["name"]), expected_names(pairs)
-    absent, extra = sorted(expected - present), sorted(present - expected)
+def describe_difference(names: pd.Series, rejected: Path | None = None) -> str:
+    """A clause on clips that are absent, rejected or too many; of what is absent and extra only NTU's names tell.
+
+    Args:
+        names: names of the clips that were decoded.
+        rejected: rejected.csv of the decoding.
+    """
     parts = []
-    if absent:
-        parts.append(f"{len(absent)} absent of the setups and performers that are there, such as {_some(absent)}")
-    else:
-        parts.append(f"nothing is absent of the {len(pairs)} pairs of setup and performer that are there")
-    if extra:
-        known = set(extra) & published_missing()
-        note = f" ({len(known)} of them are on the list of missing skeletons)" if known else ""
-        parts.append(f"{len(extra)} that should not be there{note}, such as {_some(extra)}")
-    counted = pd.Series([setup for setup, _ in pairs]).value_counts().sort_index()
-    parts.append("setups present: " + ", ".join(f"{setup} ({n} performers)" for setup, n in counted.items()))
-    return ". " + ". ".join(part[0].upper() + part[1:] for part in parts)
+    refused = read_rejected(rejected) if rejected is not None and rejected.exists() else []
+    if refused:
+        lines = [f"{member}: {reason}" for member, reason in refused[:_EXAMPLES]]
+        parts.append(
+            f"{len(refused)} files were rejected when they were decoded ({rejected}), such as {'; '.join(lines)}"
+        )
+    matches = [NTU_NAME.fullmatch(name) for name in names]
+    if all(matches):
+        pairs = {(int(match[1]), int(match[3])) for match in matches if match}
+        present, expected = set(names), expected_names(pairs)
+        absent = sorted(expected - present - {PurePosixPath(member).stem for member, _ in refused})
+        extra = sorted(present - expected)
+        if absent:
+            parts.append(f"{len(absent)} absent of the setups and performers that are there, such as {_some(absent)}")
+        else:
+            parts.append(f"nothing is absent of the {len(pairs)} pairs of setup and performer that are there")
+        if extra:
+            known = set(extra) & published_missing()
+            note = f" ({len(known)} of them are on the list of missing skeletons)" if known else ""
+            parts.append(f"{len(extra)} that should not be there{note}, such as {_some(extra)}")
+        counted = pd.Series([setup for setup, _ in pairs]).value_counts().sort_index()
+        parts.append("setups present: " + ", ".join(f"{setup} ({n} performers)" for setup, n in counted.items()))
+    return "".join(f". {part[0].upper()}{part[1:]}" for part in parts)
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN])
+    return ", ".join(names[:_EXAMPLES])

@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-import lzma
+import io
 import stat
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from queue import Queue
 from typing import Any
 
 import py7zr
-from py7zr.exceptions import ArchiveError
+from py7zr.archiveinfo import Folder, HeaderStreamsInfo, SignatureHeader
 from py7zr.io import Py7zIO, WriterFactory
+from py7zr.properties import PROPERTY
 
 from ikem.data.archives import LARGEST_MEMBER, Member, judged
 from ikem.data.clips import ClipError
 from ikem.errors import InputError
 
-_FAULTS: tuple[type[Exception], ...] = (
-    ArchiveError,
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    AssertionError,
-)
-_FAULTS += (
-    py7zr.PasswordRequired,
-    RuntimeError,
-    MemoryError,
-    OverflowError,
-    lzma.LZMAError,
-    py7zr.exceptions.InternalError,
-)
+METHODS = {
+    b"\x00": "Copy",
+    b"\x21": "LZMA2",
+    b"\x03\x01\x01": "LZMA",
+    b"\x04\x01\x08": "Deflate",
+    b"\x04\x02\x02": "BZip2",
+    b"\x03": "Delta",
+    b"\x03\x03\x01\x03": "BCJ",
+}
+"""Compression methods and filters that are read, by their 7z ids. A damaged PPMd stream crashes the process."""
+
+_OTHERS = {
+    b"\x03\x03\x01\x1b": "BCJ2",
+    b"\x03\x04\x01": "PPMd",
+    b"\x04\x01\x09": "Deflate64",
+    b"\x04\xf7\x11\x01": "Zstandard",
+    b"\x04\xf7\x11\x02": "Brotli",
+}
+_ENCRYPTED = b"\x06\xf1\x07\x01"
+_START = 32  # bytes before the first block
 
 
 class _Stopped(Exception):
@@ -53,12 +55,37 @@ class SevenZipArchive:
 
     def _open(self, stream: Any) -> py7zr.SevenZipFile:
         try:
+            # The list of members may itself be packed, and opening the archive unpacks it.
+            signature = SignatureHeader.retrieve(stream)
+            stream.seek(_START + signature.nextheaderofs)
+            header = io.BytesIO(stream.read(signature.nextheadersize))
+            if header.read(1) == PROPERTY.ENCODED_HEADER:
+                self._check_methods(HeaderStreamsInfo.retrieve(header).unpackinfo.folders)
+            stream.seek(0)
             archive = py7zr.SevenZipFile(stream, "r")
-        except _FAULTS as error:
+            if archive.needs_password():
+                raise py7zr.PasswordRequired("")
+            if archive.header.main_streams is not None:
+                self._check_methods(archive.header.main_streams.unpackinfo.folders)
+        except InputError:
+            raise
+        except Exception as error:  # a broken archive fails in many ways
             raise self._broken(error) from error
-        if archive.needs_password():
-            raise InputError("is encrypted", location=str(self.path), hint="Give the archive without a password")
         return archive
+
+    def _check_methods(self, folders: list[Folder]) -> None:
+        """Raise InputError if a block is packed by a method that is not read."""
+        methods = {coder["method"] for folder in folders for coder in folder.coders}
+        if _ENCRYPTED in methods:
+            raise py7zr.PasswordRequired("")
+        odd = sorted(methods - METHODS.keys())
+        if odd:
+            names = ", ".join(_OTHERS.get(method, method.hex()) for method in odd)
+            raise InputError(
+                f"is packed with {names}, which is not read; {', '.join(METHODS.values())} are",
+                location=str(self.path),
+                hint="Unpack it and give the folder, or pack it again with LZMA2",
+            )
 
     def _broken(self, error: BaseException) -> InputError:
         if isinstance(error, py7zr.PasswordRequired):
@@ -72,14 +99,21 @@ class SevenZipArchive:
         """See Archive."""
         with self.path.open("rb") as stream, self._open(stream) as archive:
             members = []
-            for number, entry in enumerate(archive.files):
-                if entry.is_directory:
-                    continue
-                mode = entry.posix_mode
-                odd = entry.is_symlink or entry.is_junction or entry.is_socket or (mode and stat.S_ISLNK(mode))
-                problem = "is a link or special file" if odd else None
-                members.append(Member(str(entry.filename), int(entry.uncompressed), number, problem))
+            try:
+                for number, entry in enumerate(archive.files):
+                    if entry.is_directory:
+                        continue
+                    mode = entry.posix_mode
+                    odd = entry.is_symlink or entry.is_junction or entry.is_socket or (mode and stat.S_ISLNK(mode))
+                    problem = "is a link or special file" if odd else None
+                    members.append(Member(str(entry.filename), int(entry.uncompressed), number, problem))
+            except Exception as error:
+                raise self._broken(error) from error
         return judged(members, [0] * len(members), self.path.stat().st_size, self.path)
+
+    def name_problem(self, member: Member) -> str | None:
+        """See Archive. A checksum covers the names."""
+        return None
 
     def read(self, members: Sequence[Member]) -> Iterator[tuple[Member, bytes | ClipError]]:
         """See Archive: one pass, in the archive's order. At most three members are in memory at once."""
@@ -103,8 +137,11 @@ class SevenZipArchive:
         try:
             # An open file, not a path: py7zr then unpacks in this one thread, in order, not several blocks at once.
             with self.path.open("rb") as stream, self._open(stream) as archive:
-                wanted = {f"/{member.name}": member for member in members}
+                wanted = {f"/{PurePosixPath(member.name)}": member for member in members}  # as py7zr spells them
                 archive.extract(Path("/"), [member.name for member in members], factory=_Factory(wanted, queue, stop))
+            for member in wanted.values():
+                problem = ClipError("was not unpacked", location=f"{self.path.name}: {member.name}")
+                queue.put((member, problem))
             queue.put(None)
         except _Stopped:
             pass

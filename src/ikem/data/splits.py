@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ikem.data.ntu_inventory import describe_difference
-from ikem.data.store import load_samples
+from ikem.data.store import NUMERIC, load_samples
 from ikem.errors import InputError
 from ikem.files import read_json, write_json, write_text
 from ikem.settings.data import Protocol
@@ -21,14 +23,26 @@ from ikem.settings.data import Protocol
 if TYPE_CHECKING:
     from ikem.workflow.run_context import Job
 
+logger = logging.getLogger("ikem")
+
 Sampling = Literal["per-class", "uniform"]
+
+_WHOLE = re.compile("-?[0-9]{1,18}")
+_OCTAL = re.compile("0[0-7]{1,17}")
 
 
 def split_job(job: Job, prepared: Path) -> None:
-    """Run a `split` job; `prepared` is prepared/position.npy."""
+    """Run a `split` job; `prepared` is prepared/position.npy. What was rejected stands in decoded/ beside prepared/."""
     samples = load_samples(prepared.with_name("samples.csv"))
     protocol = Protocol(**job.settings["protocol"])
-    write_json(job.output, make_split(samples, protocol, job.settings["partial"]))
+    rejected = prepared.parent.parent / "decoded" / "rejected.csv"
+    try:
+        split = make_split(samples, protocol, job.settings["partial"], job.settings["classes"], rejected)
+    except InputError as error:
+        raise InputError(error.message, location=error.location or str(job.output), hint=error.hint) from None
+    if split["unused"]:
+        logger.warning("%d of %d clips neither train nor test", split["unused"], len(samples))
+    write_json(job.output, split)
 
 
 def label_subset_job(job: Job, split: Path) -> None:
@@ -40,36 +54,43 @@ def label_subset_job(job: Job, split: Path) -> None:
     write_text(job.output, "".join(f"{name}\n" for name in names))
 
 
-def make_split(samples: pd.DataFrame, protocol: Protocol, partial: bool = False) -> dict[str, Any]:
+def make_split(
+    samples: pd.DataFrame,
+    protocol: Protocol,
+    partial: bool = False,
+    classes: int | None = None,
+    rejected: Path | None = None,
+) -> dict[str, Any]:
     """Training and test clips of a protocol.
 
     Args:
         samples: a samples table.
         protocol: which values of which column train and test, and the published counts.
         partial: whether other counts than the published ones may be.
+        classes: number of classes of the dataset, if it is known.
+        rejected: rejected.csv of the decoding, for the message about clips that are missing.
 
     Returns:
         `train`, `test`: indices into the table, ascending. `complete`: whether the counts are the published ones (true
-        where none are known). `counts` and `published`: the numbers.
+        where none are known). `counts` and `published`: the numbers. `unused`: clips that neither train nor test.
 
     Raises:
-        InputError: the split cannot be made, or the counts differ and `partial` is false.
+        InputError: the split cannot be made, a label is beyond the classes, or `partial` is false and the counts
+            differ, a value of the protocol is that of no clip, or a class has none.
     """
     if protocol.column not in samples.columns:
         raise InputError(
             f"the clips have no column {protocol.column!r} to split by", hint=f"There are {', '.join(samples.columns)}"
         )
+    _check_labels(samples["label"], classes)
     values = samples[protocol.column].astype(str)
-    trains = values.isin([str(value) for value in protocol.train])
-    tests = ~trains if protocol.test is None else values.isin([str(value) for value in protocol.test])
+    trains, unknown = _find(protocol, protocol.train, values)
+    tests = ~trains
+    if protocol.test is not None:
+        tests, others = _find(protocol, protocol.test, values)
+        unknown += others
     if (trains & tests).any():
         raise InputError(f"a value of {protocol.column} both trains and tests")
-    for part, chosen in (("trains", trains), ("tests", tests)):
-        if not chosen.any():
-            known = ", ".join(sorted(values.unique(), key=lambda value: (len(value), value))[:20])
-            raise InputError(f"no clip {part}: values of {protocol.column} are {known}")
-    if samples["label"][trains].nunique() < 2:
-        raise InputError("the clips that train are of one class only; there is nothing to tell apart")
     counts = {"train": int(trains.sum()), "test": int(tests.sum())}
     published = protocol.counts.model_dump() if protocol.counts is not None else None
     complete = published is None or counts == published
@@ -79,17 +100,86 @@ def make_split(samples: pd.DataFrame, protocol: Protocol, partial: bool = False)
             "; ".join(
                 _difference(part, counts[part], published[part]) for part in counts if counts[part] != published[part]
             )
-            + describe_difference(samples),
+            + describe_difference(samples["name"], rejected),
             location=f"split by {protocol.column}",
             hint="Complete the archives, or set partial: true in the dataset to go on with these clips",
         )
+    known = sorted(set(values), key=lambda value: (len(value), value))
+    missing = f"no clip has the value {', '.join(unknown)} of {protocol.column}"
+    there = f"there are {', '.join(known[:20])}{', ...' if known[20:] else ''}"
+    if unknown and not partial:
+        raise InputError(missing, location=f"split by {protocol.column}", hint=there[0].upper() + there[1:])
+    if unknown:
+        logger.warning("%s; %s", missing, there)
+    for part, chosen in (("trains", trains), ("tests", tests)):
+        if not chosen.any():
+            raise InputError(f"no clip {part}: values of {protocol.column} are {', '.join(known[:20])}")
+    if samples["label"][trains].nunique() < 2:
+        raise InputError("the clips that train are of one class only; there is nothing to tell apart")
+    _check_every_class(samples["label"], classes, partial)
     return {
         "train": np.flatnonzero(trains).tolist(),
         "test": np.flatnonzero(tests).tolist(),
         "complete": complete,
         "counts": counts,
         "published": published,
+        "unused": int((~trains & ~tests).sum()),
     }
+
+
+def _check_labels(labels: pd.Series, classes: int | None) -> None:
+    """Raise InputError if a label is beyond the classes of the dataset."""
+    last = int(labels.max())
+    if classes is not None and last >= classes:
+        beyond = int((labels >= classes).sum())
+        raise InputError(
+            f"{beyond} clips have a label beyond the dataset's {classes} class_names, the highest is {last}; labels "
+            f"count from 0, so the last name is that of label {classes - 1}",
+            hint="Correct class_names or the labels, or keep clips of another dataset out",
+        )
+
+
+def _check_every_class(labels: pd.Series, classes: int | None, partial: bool) -> None:
+    """Raise InputError if a class that has a name has no clip; a warning if the data is partial or has no names."""
+    count = classes or int(labels.max()) + 1
+    empty = sorted(set(range(count)) - set(labels))
+    shown = ", ".join(map(str, empty[:10])) + (", ..." if empty[10:] else "")
+    message = f"{len(empty)} of {count} classes have no clip: labels {shown}"
+    if empty and classes is not None and not partial:
+        raise InputError(message, hint="Correct class_names, or set partial: true in the dataset")
+    if empty:
+        logger.warning("%s", message)
+
+
+def _find(protocol: Protocol, wanted: Sequence[int | str], values: pd.Series) -> tuple[pd.Series, list[str]]:
+    """Whether each value is one of those wanted, and in words which of those wanted are no value.
+
+    Raises:
+        InputError: one of those wanted may stand for several values.
+    """
+    known = sorted(set(values), key=lambda value: (len(value), value))
+    chosen: list[str] = []
+    unknown: list[str] = []
+    for value in wanted:
+        matches, octal = _matches(value, known, protocol.column in NUMERIC)
+        if len(matches + octal) > 1 and matches:
+            raise InputError(f"{value} may stand for {' or '.join(matches + octal)}", hint="Put it into quotes")
+        chosen += matches
+        if not matches:
+            unknown.append(repr(value) + (f" (YAML reads {octal[0]} as {value}: put it into quotes)" if octal else ""))
+    return values.isin(chosen), unknown
+
+
+def _matches(value: int | str, known: Sequence[str], numeric: bool) -> tuple[list[str], list[str]]:
+    """The values that one of the config stands for, and those that YAML 1.1 reads as it when they lack quotes.
+
+    A whole number stands for its digits, with zeros before them or not.
+    """
+    if isinstance(value, str) and (value in known or not numeric or not _WHOLE.fullmatch(value)):
+        return [value] if value in known else [], []
+    same = [text for text in known if _WHOLE.fullmatch(text) and int(text) == int(value)]
+    octal = [text for text in known if _OCTAL.fullmatch(text) and int(text, 8) == value]
+    return same, [text for text in octal if text not in same]
 
 
 def _difference(part: str, count: int, published: int) -> str:
@@ -106,7 +196,7 @@ def read_split(path: Path) -> dict[str, Any]:
     split = read_json(path)
     if not isinstance(split, dict) or not all(_is_indices(split.get(part)) for part in ("train", "test")):
         raise InputError("is no split", location=str(path), hint="Delete it and run again")
-    return {"complete": True, "published": None, **split}
+    return {"complete": True, "published": None, "unused": 0, **split}
 
 
 def _is_indices(value: object) -> bool:
@@ -146,12 +236,14 @@ def read_label_subset(path: Path) -> list[str]:
     """Read the clip names of a label subset, one a line.
 
     Raises:
-        InputError: the file is missing or empty.
+        InputError: the file is missing, cut off or empty.
     """
     try:
-        names = path.read_text(encoding="utf-8").splitlines()
+        *names, rest = path.read_bytes().decode("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read ({error})", location=str(path), hint="Delete it and run again") from error
+    if rest:
+        raise InputError("is cut off: its last line has no end", location=str(path), hint="Delete it and run again")
     if not names:
         raise InputError("names no clip", location=str(path), hint="Delete it and run again")
     return names

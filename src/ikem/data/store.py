@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
 from ikem.data.arrayfile import ArrayWriter, RowReader, clip_chunks, open_array, staging
-from ikem.data.clips import BODIES
+from ikem.data.clips import BODIES, LARGEST_LABEL
 from ikem.errors import InputError
 from ikem.files import atomic
 from ikem.settings.data import Prepare
@@ -21,11 +23,13 @@ from ikem.skeleton import Skeleton, load_skeleton
 if TYPE_CHECKING:
     from ikem.workflow.run_context import Job
 
-__all__ = ["generate_modalities", "load_samples", "open_array", "prepare"]
+__all__ = ["generate_modalities", "load_samples", "open_array", "prepare", "write_samples"]
 
 logger = logging.getLogger("ikem")
 
-_WHOLE = ("label", "subject", "camera", "setup", "replication", "frames", "bodies", "start")
+NUMERIC = ("label", "subject", "camera", "setup", "replication", "frames", "bodies", "start")
+"""The columns of a samples table that are numbers. All others are text, whatever they look like."""
+
 _NEEDED = ("name", "label", "frames", "bodies")
 _CHUNK_CLIPS = 256
 
@@ -65,7 +69,7 @@ def prepare(decoded: Path, output: Path, skeleton: Skeleton, settings: Prepare) 
     bodies = min(BODIES, max(1, int(samples["bodies"].max())))
     shape = (3, settings.frames, skeleton.joint_count, bodies)
     with staging(output, ("samples.csv", "position.npy")) as scratch:
-        samples.drop(columns="start").to_csv(scratch / "samples.csv", index=False, lineterminator="\n")
+        write_samples(scratch / "samples.csv", samples.drop(columns="start"))
         with coordinates, ArrayWriter(scratch / "position.npy", shape) as writer:
             for first, last in clip_chunks(frames):
                 begin, end = int(starts[first]), int(starts[last - 1] + frames[last - 1])
@@ -104,31 +108,46 @@ def generate_modalities(prepared: Path, modality: str, output: Path, skeleton: S
     logger.info("generated %s of %d clips", modality, len(position))
 
 
+def write_samples(path: Path, samples: pd.DataFrame) -> None:
+    """Write a samples table as `load_samples` reads it."""
+    text = samples.select_dtypes(exclude="number")
+    # The writer quotes a line feed, but not a carriage return, at which readers end a row too.
+    returns = any(text[name].str.contains("\r", regex=False).any() for name in text)
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+    samples.to_csv(path, index=False, lineterminator="\n", quoting=quoting)
+
+
 def load_samples(path: Path) -> pd.DataFrame:
-    """Read a samples table: `name` is text, what counts or numbers is int64, other columns are text or numbers.
+    """Read a samples table: the columns in `NUMERIC` are int64, all others text as written.
 
     Raises:
-        InputError: the file is missing, no such table, or names a clip twice.
+        InputError: the file is missing, cut off, no such table, or names a clip twice.
     """
     hint = "Delete it and run again"
     try:
+        content = path.read_bytes()
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
             samples = pd.read_csv(
-                path, dtype={"name": str}, index_col=False, na_filter=False, encoding="utf-8", low_memory=False
+                io.BytesIO(content), dtype=str, index_col=False, na_filter=False, encoding="utf-8", low_memory=False
             )
     except (OSError, ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise InputError(f"samples table cannot be read ({error})", location=os.fspath(path), hint=hint) from error
+    if not content.endswith(b"\n"):
+        raise InputError("samples table is cut off: its last line has no end", location=str(path), hint=hint)
     absent = [name for name in _NEEDED if name not in samples.columns]
     if absent:
         raise InputError(f"samples table has no column {', '.join(absent)}", location=str(path), hint=hint)
-    for name in _WHOLE:
+    for name in NUMERIC:
         if name not in samples.columns:
             continue
-        if samples[name].dtype != np.int64:
+        if not samples[name].str.fullmatch("-?[0-9]{1,18}").all():
             raise InputError(f"column {name} must hold whole numbers only", location=str(path), hint=hint)
+        samples[name] = samples[name].astype(np.int64)
     low = [name for name in ("label", "bodies") if len(samples) and samples[name].min() < 0]
     if low or (len(samples) and samples["frames"].min() < 1):
         raise InputError(f"column {(*low, 'frames')[0]} has a value that is too small", location=str(path), hint=hint)
+    if len(samples) and samples["label"].max() > LARGEST_LABEL:
+        raise InputError(f"has a label beyond {LARGEST_LABEL}", location=str(path), hint="Labels count from 0")
     twice = samples["name"][samples["name"].duplicated()]
     if len(twice):
         raise InputError(f"names the clip {twice.iloc[0]!r} twice", location=str(path), hint=hint)

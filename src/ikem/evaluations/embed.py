@@ -54,7 +54,8 @@ def embed_clips(encoder: STGCN, array: NDArray[np.float32], device: torch.device
     encoder.to(device).eval()
     parts = []
     for start in range(0, len(array), _BATCH):
-        clips = np.ascontiguousarray(array[start : start + _BATCH].transpose(0, 4, 1, 2, 3))
+        # A copy in any case: of one body the transposed map is contiguous as it is, and cannot be written to.
+        clips = np.array(array[start : start + _BATCH].transpose(0, 4, 1, 2, 3), order="C")
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             parts.append(encoder(torch.from_numpy(clips).to(device)).float().cpu())
     return torch.cat(parts)

@@ -61,6 +61,11 @@ class Decode(Settings):
     """What to do with a clip that cannot be used: list it in rejected.csv, or stop."""
     max_rejected: float = Field(0.02, ge=0, le=1)
     """Largest share of rejected clips; more stops the run."""
+    trim_empty: bool = False
+    """Remove the frames before the first and after the last that has a body; as published, they are kept."""
+    setups: tuple[int, int] | None = Field(None, strict=False)
+    """First and last setup of the dataset (format ntu). Clips of other setups belong to another dataset: they are
+    counted and not used."""
 
 
 class Prepare(Settings):
@@ -87,7 +92,7 @@ class Dataset(Settings):
     """If given, the raw files are made by the benchmark itself with these settings, in the raw form of `format`."""
     missing_list: str | None = None
     """Samples to leave out: a list that comes with the package, by name."""
-    class_names: tuple[str, ...] = Field((), strict=False)
+    class_names: tuple[str, ...] = Field((), strict=False, max_length=1000)
     """Names of the classes, in order of their label; empty: the labels' numbers."""
     protocols: dict[Name, Protocol] = Field(min_length=1)
     """Splits."""
@@ -102,6 +107,8 @@ class Dataset(Settings):
     def _raw_files(self) -> Dataset:
         if self.synthetic is not None and self.format not in ("ntu", "pkummd"):
             raise ValueError(f"format {self.format!r} cannot be made: synthetic is for ntu and pkummd")
+        if self.decode.setups is not None and (self.format != "ntu" or self.decode.setups[0] > self.decode.setups[1]):
+            raise ValueError("decode.setups is the first and the last setup, and for format ntu only")
         if bool(self.archives) == (self.synthetic is not None):
             raise ValueError("archives or synthetic must be given, and not both")
         return self

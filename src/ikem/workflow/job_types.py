@@ -92,7 +92,11 @@ def _modality(config: Config, keys: Keys) -> Description:
 
 def _split(config: Config, keys: Keys) -> Description:
     dataset = _dataset(config, keys)
-    settings = {"protocol": dataset.protocols[keys["protocol"]].model_dump(), "partial": dataset.partial}
+    settings = {
+        "protocol": dataset.protocols[keys["protocol"]].model_dump(),
+        "partial": dataset.partial,
+        "classes": len(dataset.class_names) or None,
+    }
     return settings, {"prepared": job_name("prepare", subset(keys, "dataset"))}
 
 

@@ -113,7 +113,8 @@ def test_all_the_way_to_a_split(tmp_path):
         ("d,-1,0,4,1,x", "label is '-1'"),
         ("d,one,0,4,1,x", "label is 'one'"),
         ("d,1.5,0,4,1,x", "label is '1.5'"),
-        ("d,99999999,0,4,1,x", "beyond 100000"),
+        ("d,99999,0,4,1,x", "its label is beyond 999"),
+        ("d,1000,0,4,1,x", "its label is beyond 999"),
         ("d,1,-1,4,1,x", "start is '-1'"),
         ("d,1,7,4,1,x", "not within the array's 10"),
         ("d,1,0,0,1,x", "frames is '0'"),
@@ -158,6 +159,12 @@ def test_odd_names_are_only_names(tmp_path):
         (values(10, 5, 3), "name,label,start,frames,a b\n", "odd or equal names"),
         (values(10, 5, 3), 'name,label,start,frames\n"a,1,0,4\n', "is no CSV table"),
         (values(10, 5, 3), "name,label,start,frames\n", "no clip to read"),
+        (
+            values(30, 5, 3),
+            "name,label,start,frames\na,0,0,9\nb,1,9,20"[:-1],
+            "may be cut off: its last line has no end",
+        ),
+        (values(30, 5, 3), "name,label,start,frames\na,0,0,9\nb,1,9,20", "may be cut off: its last line has no end"),
     ],
 )
 def test_layouts_that_do_not_fit(tmp_path, array, table, reason):
@@ -217,7 +224,7 @@ recipes:
   tiny:
     encoder: {{hidden_channels: 4, hidden_dim: 16, feature_dim: 8}}
     contrast: {{queue_size: 32}}
-    schedule: {{epochs: 2, decay: {epoch: 1}, batch_size: 8, learning_rate: 0.1}}
+    schedule: {{epochs: 2, decay: {{epoch: 1}}, batch_size: 8, learning_rate: 0.1}}
     stage1_epochs: 1
 methods:
   random: {{recipe: tiny, modalities: [joint, angular_velocity]}}

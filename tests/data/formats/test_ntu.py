@@ -234,7 +234,8 @@ def test_a_declared_billion_of_frames_costs_nothing(count):
 def test_a_thousand_bodies_are_read_as_the_first_two():
     data = skeleton_bytes((1000, 1))
     np.testing.assert_array_equal(read_skeleton(data, ""), plain_read(data))
-    assert read_skeleton(data, "", "most-active").shape == (2, 2, 25, 3)
+    with pytest.raises(ClipError, match="more than 64 body ids"):
+        read_skeleton(data, "", "most-active")
     fault(data[: len(data) // 2])
 
 
@@ -299,7 +300,62 @@ def test_most_active_leaves_gaps_zero():
     frames = [[(1, 1.0)], [], [(1, 2.0)], [(2, 1.0), (1, 4.0)]]
     coordinates = read_skeleton(bodies_in_motion(frames), "", "most-active")
     assert coordinates[:, 0, 0, 0].tolist() == [1.0, 0.0, 2.0, 4.0]
-    assert coordinates[:, 1, 0, 0].tolist() == [0.0, 0.0, 0.0, 1.0]
+    assert coordinates[:, 1, 0, 0].tolist() == [0.0, 0.0, 0.0, 1.0]  # a body that moves less
+
+
+def places(frames):
+    """First coordinate of each of the bodies that are kept, by frame."""
+    return read_skeleton(bodies_in_motion(frames), "", "most-active")[:, :, 0, 0].astype(float).round(5).tolist()
+
+
+def test_one_person_with_two_ids_in_turn_is_one_body():
+    frames = [[(1, 1 + 0.1 * step)] for step in range(5)] + [[(2, 1 + 0.1 * step)] for step in range(5, 10)]
+    assert places(frames) == [[round(1 + 0.1 * step, 5), 0] for step in range(10)]
+
+
+def test_ids_are_joined_over_a_gap():
+    assert places([[(1, 1.0)], [], [], [(2, 2.0)], [], [(3, 3.0)]]) == [[1, 0], [0, 0], [0, 0], [2, 0], [0, 0], [3, 0]]
+
+
+def test_an_id_that_comes_back_is_the_same_body():
+    assert places([[(1, 1.0)], [(2, 1.5)], [(1, 2.0)], [(2, 2.5)]]) == [[1, 0], [1.5, 0], [2, 0], [2.5, 0]]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_second_person_whose_id_changes(swapped):
+    """The new id continues the person that was nearest, not the one that is listed at its index."""
+    frames = [[(1, 1.0 + step), (2, 9.0)] for step in range(3)] + [[(3, 9.25), (1, 4.0)], [(3, 9.5), (1, 5.0)]]
+    frames = [frame[::-1] for frame in frames] if swapped else frames
+    assert places(frames) == [[1, 9], [2, 9], [3, 9], [4, 9.25], [5, 9.5]]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_two_ids_that_change_in_one_frame(swapped):
+    frames = [[(1, 1.0), (2, 4.0)], [(1, 1.5), (2, 4.0)]]
+    changed = [
+        [(3, 2.0), (4, 2.75)],
+        [(3, 2.5), (4, 2.75)],
+    ]  # both are nearer to the first; the nearest is joined first
+    frames += [frame[::-1] for frame in changed] if swapped else changed
+    assert places(frames) == [[4, 1], [4, 1.5], [2.75, 2], [2.75, 2.5]]  # the second moves more
+
+
+def test_persons_that_exchange_places_keep_their_ids():
+    frames = [[(1, float(step)), (2, 10.0 - 0.5 * step)] for step in range(10)]
+    assert places(frames) == [[step, 10 - 0.5 * step] for step in range(10)]
+
+
+def test_a_ghost_beside_the_person_is_a_body_of_its_own():
+    frames = [[(1, 1.0 + 0.5 * step)] for step in range(8)]
+    frames[3].append((9, 6.0))
+    frames[4].append((9, 6.0))
+    assert places(frames) == [[1 + 0.5 * step, 6 if step in (3, 4) else 0] for step in range(8)]
+
+
+def test_most_active_refuses_more_ids_than_a_recording_has():
+    assert places([[(identity, 1.0 + identity)] for identity in range(64)])[63] == [64, 0]
+    with pytest.raises(ClipError, match="more than 64 body ids"):
+        places([[(identity, 1.0 + identity)] for identity in range(65)])
 
 
 def test_most_active_refuses_one_id_twice_in_a_frame():

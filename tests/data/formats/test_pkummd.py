@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 
 import numpy as np
 import py7zr
@@ -36,7 +37,7 @@ def test_line_ends_change_nothing(change):
     data = video_bytes(5)
     expected = read_video(data, "")
     np.testing.assert_array_equal(read_video(b"\xef\xbb\xbf" + data.replace(b" \n", change), ""), expected)
-    np.testing.assert_array_equal(read_video(data.rstrip(), ""), expected)
+    np.testing.assert_array_equal(read_video(data.rstrip() + b"\n", ""), expected)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_bad_videos_are_told_with_their_line(old, new, reason, line):
 def test_truncation_within_a_line_is_an_error():
     data = video_bytes(2)
     second = data.index(b"\n") + 1
-    for size in range(second + 1, len(data) - 6, 11):
+    for size in range(second + 1, len(data) - 2):
         with pytest.raises(ClipError):
             read_video(data[:size], "")
 
@@ -78,18 +79,44 @@ def test_any_bytes_end_in_an_error_or_nothing(content):
 
 
 def test_labels():
-    labels = read_labels(b"\xef\xbb\xbf3,1,10,2\r\n51, 20, 400 ,1\n\n1,5,6\n", "")
+    labels = read_labels(b"\xef\xbb\xbf3,1,10,2\r\n51, 20, 400 ,1\n\n1,5,6,2", "")
     assert labels == [Instance(0, 2, 0, 10, 1), Instance(1, 50, 19, 400, 2), Instance(2, 0, 4, 6, 4)]
 
 
 @pytest.mark.parametrize(
     "text",
-    ["0,1,2,1", "52,1,2,1", "a,1,2,1", "1,2", "1,2,3,4,5", "1,-2,3,1", "1.0,2,3,1", "1;2;3;1", "١,2,3,1", "\x00"],
+    [
+        "0,1,2,1",
+        "52,1,2,1",
+        "a,1,2,1",
+        "1,2",
+        "1,2,3",
+        "1,2,3,",
+        "1,2,3,4,5",
+        "1,-2,3,1",
+        "1.0,2,3,1",
+        "1;2;3;1",
+        "١,2,3,1",
+        "\x00",
+    ],
 )
 def test_bad_labels(text):
     with pytest.raises(ClipError) as caught:
         read_labels(f"1,1,2,1\n{text}\n".encode(), "member")
     assert caught.value.line == 2
+
+
+def test_labels_that_are_cut_off_anywhere():
+    whole = b"3,1,10,2\n7,3,258,15\n"
+    expected = read_labels(whole, "")
+    for size in range(len(whole)):
+        try:
+            labels = read_labels(whole[:size], "")
+        except ClipError:
+            continue
+        # A file that ends with a line is whole for all that can be known; the confidence is not used.
+        assert labels == expected[: len(labels)]
+        assert whole[:size].rstrip().endswith((b"3,1,10,2", b"258,1", b"258,15", b"")[: 3 if size else 4])
 
 
 def test_labels_that_are_no_text():
@@ -132,6 +159,8 @@ def test_empty_instances():
         "Training videos\n\n0002-L,0002-M\n\nTesting videos\n\n0003-R\n",
         "\ufeffTraining videos: 0002-L 0002-M\r\nTesting videos: 0003-R\r\n",
         "train\n0002-L.txt,\n0002-M.txt,\ntest\n0003-R.txt",
+        "Validataion videos: \n0003-R, \nTraining videos: \n0002-L, 0002-M, \n",
+        "Testing videos:\r0003-R\rTraining videos:\r0002-L\r0002-M",
     ],
 )
 def test_split_files(tmp_path, text):
@@ -146,9 +175,14 @@ def test_split_files(tmp_path, text):
         "",
         "train\n0002-L\n",
         "train\ntest\n",
-        "a\n0002-L\nb\n0003-L\nc\n0004-L\n",
-        "a\n0002-L\nb\n0002-L\n",
-        "a\n0002-L, junk\nb\n0003-L",
+        "a\n0002-L\nb\n0003-L\n",
+        "train\n0002-L\ntest\n0003-L\ntrain\n0004-L\n",
+        "train\n0002-L\ntest\n0002-L\n",
+        "train\n0002-L, junk\ntest\n0003-L",
+        "train\n0002-L\n\n0003-\ntest\n0004-L",
+        "train and test\n0002-L\ntest\n0003-L",
+        "0001-L\ntrain\n0002-L\ntest\n0003-L",
+        "train 0002-L\ntest 0003-L",
     ],
 )
 def test_bad_split_files(tmp_path, text):
@@ -200,7 +234,7 @@ def test_part_two_has_other_names(tmp_path):
         tmp_path,
         {"A01N02-M.txt": video_bytes(40)},
         {"A01N02-M.txt": b"3,1,10,2\n4,11,20,1\n"},
-        "a\nA01N02-M\nb\nA01N03-M",
+        "train\nA01N02-M\ntest\nA01N03-M",
     )
     _, samples, _ = run(tmp_path, archives)
     assert samples["name"].tolist() == ["A01N02-M_000", "A01N02-M_001"]
@@ -210,7 +244,7 @@ def test_part_two_has_other_names(tmp_path):
 def test_what_does_not_fit_is_rejected(tmp_path):
     empty = video_bytes(40, bodies=0)
     second_only = video_bytes(40, bodies=2).splitlines()
-    second_only = b"\n".join(b" ".join([b"0"] * 75 + line.split()[75:]) for line in second_only)
+    second_only = b"\n".join(b" ".join([b"0"] * 75 + line.split()[75:]) for line in second_only) + b"\n"
     videos = {
         "0002-L.txt": video_bytes(40),
         "0002-M.txt": empty,
@@ -243,6 +277,58 @@ def test_what_does_not_fit_is_rejected(tmp_path):
     assert "no skeleton file" in reasons["skeletons.zip", "0009-L", "0"]
     assert "its name is not like" in reasons["skeletons.zip", "odd.txt", "0"]
     assert "another file has this name" in reasons["skeletons.zip", "copy/0002-L.txt", "0"]
+
+
+def recorded(count=20, instances=10):
+    """Videos and labels of `count` videos, each of so many instances."""
+    names = [f"{number:04}-L.txt" for number in range(1, count + 1)]
+    lines = "".join(f"{number % 3 + 1},{number + 1},{number + 4},2\n" for number in range(instances)).encode()
+    return dict.fromkeys(names, video_bytes(instances + 4)), dict.fromkeys(names, lines)
+
+
+TWENTY = f"train\n{', '.join(f'{number:04}-L' for number in range(1, 11))}\ntest\n0011-L, 0099-R"
+
+
+@pytest.mark.parametrize("fault", ["cut video", "no video", "cut labels", "no labels", "bad name"])
+def test_a_video_that_cannot_be_used_counts_as_its_clips(tmp_path, fault):
+    videos, labels = recorded()
+    for name in sorted(videos)[:4]:
+        if fault == "cut video":
+            videos[name] = videos[name][:-20]
+        elif fault == "no video":
+            del videos[name]
+        elif fault == "cut labels":
+            labels[name] = labels[name][:-3]
+        elif fault == "no labels":
+            del labels[name]
+        else:
+            videos["x" + name] = videos.pop(name)
+            labels["x" + name] = labels.pop(name)
+    archives = files(tmp_path, videos, labels, TWENTY)
+    with pytest.raises(InputError, match=r"40 of 200 clips cannot be used, more than decode\.max_rejected \(0\.02\)"):
+        run(tmp_path, archives, Decode())
+    with pytest.raises(InputError, match="40 of 200 clips"):
+        run(tmp_path, archives, Decode(max_rejected=0.19))
+    summary, samples, rejected = run(tmp_path, archives, Decode(max_rejected=0.2))
+    assert len(samples) == 160
+    assert (summary["clips"], summary["rejected"]) == (160, 40)
+    assert sum(int(row["clips"]) for row in rejected) == 40
+    assert sum(summary["rejected_by_reason"].values()) == 40
+
+
+def test_videos_in_no_list_are_counted(tmp_path, caplog):
+    archives = files(tmp_path, *recorded(), TWENTY)
+    summary, samples, _ = run(tmp_path, archives)
+    expected = {
+        "videos in neither list of cross_subject": 9,
+        "videos in a list of cross_subject that are not there": 1,
+    }
+    assert summary["notes"] == expected
+    assert json.loads((tmp_path / "decoded" / "decode.json").read_text())["notes"] == expected
+    assert "videos in neither list of cross_subject: 9" in caplog.text
+    split = make_split(samples, Protocol(column="cross_subject", train=("train",), test=("test",)))
+    assert split["counts"] == {"train": 100, "test": 10}
+    assert split["unused"] == 90
 
 
 @pytest.mark.parametrize("role", ["skeletons", "labels"])

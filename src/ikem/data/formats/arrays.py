@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ikem.data.archives import read_text
-from ikem.data.clips import BODIES, MOST_FRAMES, Clip, ClipError, Floats, Reject, check_body, check_values
+from ikem.data.clips import (
+    BODIES,
+    LARGEST_LABEL,
+    MOST_FRAMES,
+    Clip,
+    ClipError,
+    Floats,
+    Reject,
+    check_body,
+    check_values,
+)
 from ikem.data.formats.base import Plan, Request, Result
 from ikem.errors import InputError
 
@@ -141,7 +152,15 @@ def _tasks(rows: list[Row]) -> Iterator[tuple[Row, ...]]:
 
 def _read_table(path: Path) -> tuple[list[Row], list[Reject], bool]:
     """Rows, rejected rows, and whether clips are found by a column `start` (else row i is clip i, and `start` is i)."""
-    reader = csv.reader(read_text(path).splitlines(keepends=True), strict=True)
+    text = read_text(path)
+    if text and not text.endswith(("\n", "\r")):
+        raise InputError(
+            "may be cut off: its last line has no end",
+            location=str(path),
+            hint="Compare the last row with what it should be, then end it with a line feed",
+        )
+    # Only a line feed or carriage return ends a row: str.splitlines also breaks at separators inside a field.
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         lines = [(reader.line_num, fields) for fields in reader if fields]
     except csv.Error as error:
@@ -155,7 +174,6 @@ def _read_table(path: Path) -> tuple[list[Row], list[Reject], bool]:
         fault = f"has no column {', '.join(absent)}" if absent else f"has columns with odd or equal names: {header}"
         raise InputError(fault, location=f"{path}, line 1", hint="See docs/data.md for the layout")
     more = [name for name in header if name not in _OURS]
-    whole = {name for name in more if all(_WHOLE.fullmatch(_field(fields, header, name)) for _, fields in lines[1:])}
     rows: list[Row] = []
     rejected: list[Reject] = []
     names: set[str] = set()
@@ -164,9 +182,9 @@ def _read_table(path: Path) -> tuple[list[Row], list[Reject], bool]:
         if problem is not None:
             rejected.append(Reject(path.parent.name, path.name, line, problem))
             continue
-        values = dict(zip(header, (field.strip() for field in fields), strict=True))
+        values = dict(zip(header, (field.strip(" \t") for field in fields), strict=True))
         names.add(values["name"])
-        columns: dict[str, int | str] = {key: int(values[key]) if key in whole else values[key] for key in more}
+        columns: dict[str, int | str] = {key: int(values[key]) if key in _NUMBERS else values[key] for key in more}
         start, frames = int(values.get("start", place)), int(values.get("frames", -1))
         rows.append(Row(values["name"], int(values["label"]), start, frames, columns, line))
     return rows, rejected, ragged
@@ -174,7 +192,7 @@ def _read_table(path: Path) -> tuple[list[Row], list[Reject], bool]:
 
 def _field(fields: list[str], header: list[str], name: str) -> str:
     place = header.index(name)
-    return fields[place].strip() if place < len(fields) else ""
+    return fields[place].strip(" \t") if place < len(fields) else ""
 
 
 def _problem(fields: list[str], header: list[str], names: set[str]) -> str | None:
@@ -191,6 +209,6 @@ def _problem(fields: list[str], header: list[str], names: set[str]) -> str | Non
             value = _field(fields, header, key)
             if not _WHOLE.fullmatch(value) or (key in _OURS and int(value) < (key == "frames")):
                 return f"{key} is {value[:40]!r}, expected a whole number{' from 0' if key in _OURS else ''}"
-    if int(_field(fields, header, "label")) > 100_000:
-        return "its label is beyond 100000; labels count from 0"
+    if int(_field(fields, header, "label")) > LARGEST_LABEL:
+        return f"its label is beyond {LARGEST_LABEL}; labels count from 0"
     return None

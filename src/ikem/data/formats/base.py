@@ -27,11 +27,13 @@ class Request:
         archives: the raw files by role.
         joints: V of the dataset's skeleton.
         bodies: which bodies are kept.
+        setups: first and last setup that belongs to the dataset; None: all.
     """
 
     archives: dict[str, Path]
     joints: int
     bodies: BodyRule = "first-two"
+    setups: tuple[int, int] | None = None
 
     def archive(self, role: str) -> Path:
         """The raw file of a role.
@@ -65,6 +67,7 @@ class Plan:
         rejected: what is rejected already.
         left_out: clips left out on purpose, by reason.
         ignored: number of files that are nothing to this reader.
+        notes: what the user should know though nothing is rejected, with its count.
     """
 
     total: int
@@ -73,6 +76,7 @@ class Plan:
     left_out: dict[str, int] = field(default_factory=dict)
     ignored: int = 0
     size: int = 0
+    notes: dict[str, int] = field(default_factory=dict)
 
 
 class Reader(Protocol):
@@ -133,9 +137,18 @@ def contents(task: tuple[Job, ...]) -> Iterator[tuple[Job, bytes | ClipError]]:
             yield from ((job, data) for _, data in opened(job.archive).read([job.member]))
 
 
-def reject(job: Job, error: ClipError) -> Reject:
-    """The row of rejected.csv for an error in a member."""
-    return Reject(job.archive.name, job.member.name, error.line, error.message)
+def reject(job: Job, error: ClipError, clips: int = 1) -> Reject:
+    """The row of rejected.csv for an error in a member that holds a number of clips."""
+    return Reject(job.archive.name, job.member.name, error.line, error.message, clips)
+
+
+def ignore(plan: Plan, archive: Archive, member: Member) -> None:
+    """Count a member whose name says that it is nothing to the reader; if its name may be another one, reject it."""
+    problem = archive.name_problem(member)
+    if problem is None:
+        plan.ignored += 1
+    else:
+        plan.rejected.append(Reject(archive.path.name, member.name, 0, problem))
 
 
 def is_hidden(member: Member) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ikem.data.archives import open_archive
 from ikem.data.clips import Clip, ClipError, Floats, Reject, check_body
 from ikem.data.formats import ntu, nwucla
-from ikem.data.formats.base import Job, Plan, Request, Result, contents, is_hidden, reject, tasks_of
+from ikem.data.formats.base import Job, Plan, Request, Result, contents, ignore, is_hidden, reject, tasks_of
 from ikem.data.number_parser import JOINTS
 from ikem.errors import InputError
 
@@ -39,17 +39,22 @@ class ClipPerMember(ABC):
         paths = [path for role, path in request.archives.items() if role != "missing_list"]
         archives = {path: open_archive(path) for path in paths}
         jobs: dict[str, Job] = {}
-        skipped = 0
+        skipped = others = 0
         for path, archive in archives.items():
             for member in archive.members():
                 if member.suffix != self.suffix or is_hidden(member):
-                    plan.ignored += 1
+                    ignore(plan, archive, member)
                     continue
                 parsed = self.parse(member.stem)
                 problem = member.problem or (parsed if isinstance(parsed, str) else None)
                 if problem is None and member.stem in left_out:
                     skipped += 1
                     continue
+                if not isinstance(parsed, str) and request.setups is not None:
+                    first, last = request.setups
+                    if not first <= parsed[1]["setup"] <= last:
+                        others += 1
+                        continue
                 if problem is None and member.stem in jobs:
                     other = jobs[member.stem]
                     problem = f"another clip has this name: {other.archive.name}: {other.member.name}"
@@ -59,7 +64,10 @@ class ClipPerMember(ABC):
                     jobs[member.stem] = Job(path, member, parsed)
         if skipped:
             plan.left_out["missing list"] = skipped
-        if not jobs and not plan.rejected and not skipped:
+        if others:
+            plan.left_out["other setups"] = others
+            plan.notes["clips of setups that belong to another dataset"] = others
+        if not jobs and not plan.rejected and not skipped and not others:
             raise InputError(
                 f"there is no file such as {self.example}{self.suffix}",
                 location=", ".join(str(path) for path in paths),

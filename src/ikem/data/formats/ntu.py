@@ -31,6 +31,13 @@ from ikem.data.text_parsing import bad_number, encoding_problem, fill_later, wit
 
 BodyRule = Literal["first-two", "most-active"]
 
+_MOST_IDS = 64
+"""Body ids of a clip; published ones have less than ten."""
+
+_FRAME_BYTES = BODIES * JOINTS * 3 * 4
+_LARGEST_GROWTH = 20
+"""Times the size of its text that a clip's array may have, beyond 1 MiB. A body's text is five times its array."""
+
 
 def parse_name(stem: str) -> dict[str, int] | None:
     """Setup, camera, subject, replication and action of a name such as S001C001P001R001A001, or None."""
@@ -48,7 +55,7 @@ def read_skeleton(data: bytes, location: str, bodies: BodyRule = "first-two") ->
         data: content of the file.
         location: archive and member, for messages.
         bodies: "first-two" keeps the first two bodies of each frame, in file order. "most-active" follows bodies by
-            their id and keeps the two that move most in all the clip (see `most_active`), each at a place of its own.
+            their id and keeps the two that move most in all the clip (see `most_active`), each at an index of its own.
 
     Returns:
         (T, M=2, V=25, 3) float32, metres; absent bodies are zero. Every value equals `numpy.float32(float(text))`.
@@ -58,7 +65,9 @@ def read_skeleton(data: bytes, location: str, bodies: BodyRule = "first-two") ->
     """
     problem = encoding_problem(data)
     if problem:
-        raise ClipError(problem, location=location, line=1, hint="Save it as plain text, or get it anew from its owner")
+        raise ClipError(
+            problem, location=location, line=1, hint="Save it as plain text, or get it again from its owner"
+        )
     data = without_mark(data)
     keep = BODIES if bodies == "first-two" else MOST_FRAMES * BODIES
     report = np.zeros((1, 5), np.int64)
@@ -68,6 +77,8 @@ def read_skeleton(data: bytes, location: str, bodies: BodyRule = "first-two") ->
         raise ClipError(_reason(status, data, place, got), location=location, line=line)
     if frames == 0:
         raise ClipError("has no frames", location=location, line=line)
+    if frames * _FRAME_BYTES > _LARGEST_GROWTH * len(data) + (1 << 20):
+        raise ClipError(f"has {frames} frames in {len(data)} bytes; nearly all are empty", location=location)
     fill_later(data, values.reshape(-1), later, location)
     if bodies == "most-active":
         return most_active(values, index, frames, location)
@@ -77,40 +88,72 @@ def read_skeleton(data: bytes, location: str, bodies: BodyRule = "first-two") ->
 
 
 def most_active(values: Floats, index: NDArray[np.int64], frames: int, location: str) -> Floats:
-    """Keep the two bodies that move most, each in a place of its own, the more active one first.
+    """Keep the two bodies that move most, each at an index of its own, the more active one first.
 
-    How much a body moves is the sum of its squared distances, over its frames and joints, from each joint's mean
-    position: its total variance times the number of its frames, so that a body seen for a moment counts little. Ties
-    go to the body seen first.
+    A body is an id, or several that are never in the same frame (see `join_ids`). How much a body moves is the sum of
+    its squared distances, over its frames and joints, from each joint's mean position: its total variance times the
+    number of its frames, so that a body seen for a moment counts little. Ties go to the body seen first.
 
     Args:
-        values: (B, V, 3) float32, all bodies of all frames.
-        index: (B, 4) int64: frame, place in the frame, body id, line.
+        values: (B, V, 3) float32, all bodies of all frames, in order of the frames.
+        index: (B, 4) int64: frame, index in the frame, body id, line.
         frames: T.
         location: for messages.
 
     Returns:
         (T, M=2, V, 3) float32.
+
+    Raises:
+        ClipError: a frame has two bodies of one id, or there are more ids than a recording has.
     """
-    number_of = {identity: rank for rank, identity in enumerate(dict.fromkeys(index[:, 2].tolist()))}
-    who = np.array([number_of[identity] for identity in index[:, 2].tolist()], np.int64)
-    pairs = index[:, 0] * (len(number_of) + 1) + who
-    order = np.argsort(pairs, kind="stable")
-    twice = order[1:][np.diff(pairs[order]) == 0]
-    if len(twice):
-        line = int(index[twice.min(), 3])
+    pairs = [(frame, identity) for frame, identity in index[:, [0, 2]].tolist()]
+    if len(set(pairs)) < len(pairs):
+        first = {pair: row for row, pair in reversed(list(enumerate(pairs)))}
+        line = next(int(index[row, 3]) for row, pair in enumerate(pairs) if first[pair] != row)
         raise ClipError("a frame has two bodies of one id", location=location, line=line)
-    times = np.bincount(who, minlength=len(number_of)).astype(np.float64)
+    if len({identity for _, identity in pairs}) > _MOST_IDS:
+        raise ClipError(f"has more than {_MOST_IDS} body ids, which is no clip", location=location)
     flat = values.reshape(len(values), JOINTS * 3).astype(np.float64)
-    mean = np.zeros((len(number_of), flat.shape[1]))
-    np.add.at(mean, who, flat)
-    mean /= np.maximum(times, 1)[:, None]
-    movement = np.bincount(who, ((flat - mean[who]) ** 2).sum(axis=1), minlength=len(number_of))
+    bodies = join_ids(flat, index)
+    movement = [((flat[rows] - flat[rows].mean(axis=0)) ** 2).sum() for rows in bodies]
     coordinates = np.zeros((frames, BODIES, JOINTS, 3), np.float32)
-    for place, body in enumerate(np.argsort(-movement, kind="stable")[:BODIES]):
-        rows = who == body
-        coordinates[index[rows, 0], place] = values[rows]
+    for number, body in enumerate(np.argsort(np.negative(movement), kind="stable")[:BODIES]):
+        rows = bodies[body]
+        coordinates[index[rows, 0], number] = values[rows]
     return coordinates
+
+
+def join_ids(flat: NDArray[np.float64], index: NDArray[np.int64]) -> list[list[int]]:
+    """Bodies, each with its rows in order of the frames: a sensor that loses a person goes on under another id.
+
+    An id that appears is joined to the body without a frame in common that was last seen nearest to it, by the sum of
+    squared distances of the joints. Of several ids that appear in one frame the nearest is joined first.
+
+    Args:
+        flat: (B, V * 3), all bodies of all frames.
+        index: as for `most_active`.
+    """
+    rows_of: dict[int, list[int]] = {}
+    for row, identity in enumerate(index[:, 2].tolist()):
+        rows_of.setdefault(identity, []).append(row)
+    frame = index[:, 0]
+    bodies: list[list[int]] = []
+    for first in sorted({int(frame[rows[0]]) for rows in rows_of.values()}):
+        appearing = [rows for rows in rows_of.values() if frame[rows[0]] == first]
+        before = len(bodies)
+        while appearing:
+            options = []
+            for number, rows in enumerate(appearing):
+                for body in range(before):
+                    if set(frame[rows]).isdisjoint(frame[bodies[body]]):
+                        last = max(row for row in bodies[body] if frame[row] < first)
+                        options.append((float(((flat[last] - flat[rows[0]]) ** 2).sum()), number, body))
+            if not options:
+                bodies += appearing
+                break
+            _, number, body = min(options)
+            bodies[body] = sorted(bodies[body] + appearing.pop(number))
+    return bodies
 
 
 def _reason(status: int, data: bytes, place: int, got: int) -> str:

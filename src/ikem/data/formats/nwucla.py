@@ -5,8 +5,10 @@ Each holds `{"file_name", "skeletons": T x 20 x 3, "label"}`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+from typing import Any
 
 import numpy as np
 
@@ -47,11 +49,13 @@ def read_json(data: bytes, location: str, stem: str, label: int) -> Floats:
         ClipError: the file is not as the format says.
     """
     try:
-        content = json.loads(data.decode("utf-8-sig"))
+        content = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_unique)
     except UnicodeDecodeError as error:
         raise ClipError("is not UTF-8 text", location=location, line=data[: error.start].count(b"\n") + 1) from error
     except json.JSONDecodeError as error:
         raise ClipError(f"is not JSON ({error.msg})", location=location, line=error.lineno) from error
+    except _RepeatedKeyError as error:
+        raise ClipError(f"has the key {error.args[0]!r} twice", location=location) from error
     except (ValueError, RecursionError) as error:
         raise ClipError(f"is not JSON ({type(error).__name__})", location=location, line=1) from error
     if not isinstance(content, dict) or not {"file_name", "skeletons", "label"} <= set(content):
@@ -70,12 +74,27 @@ def read_json(data: bytes, location: str, stem: str, label: int) -> Floats:
     return coordinates
 
 
+class _RepeatedKeyError(ValueError):
+    """JSON allows a key twice, and readers differ in which of the values they take."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _RepeatedKeyError(next(key for key in keys if keys.count(key) > 1)[:40])
+    return content
+
+
 def _frame(frame: object, number: int, location: str) -> Floats:
-    try:
-        joints = np.array(frame)
-    except (ValueError, OverflowError, RecursionError):
-        joints = np.zeros(0)
-    if joints.shape != (JOINTS, 3) or joints.dtype.kind not in "fi":
-        raise ClipError(f"frame {number + 1} is not {JOINTS} joints of three numbers", location=location)
-    with np.errstate(over="ignore"):
-        return joints.astype(np.float32)
+    # By hand: NumPy would take True for 1.
+    fits = (
+        isinstance(frame, list)
+        and len(frame) == JOINTS
+        and all(isinstance(joint, list) and len(joint) == 3 for joint in frame)
+        and all(type(value) in (int, float) for joint in frame for value in joint)
+    )
+    if fits:
+        with contextlib.suppress(OverflowError), np.errstate(over="ignore"):
+            return np.array(frame, np.float64).astype(np.float32)
+    raise ClipError(f"frame {number + 1} is not {JOINTS} joints of three numbers", location=location)

@@ -2,21 +2,22 @@
 
 Roles: `skeletons` and `labels`, each a 7z, a zip or a folder; `cross_subject` and `cross_view`, text files, each where
 a protocol needs it. A skeleton file has a line a frame, 150 numbers: two bodies x 25 joints x xyz. A label file has a
-line an instance: class, first frame, last frame (from 1), confidence.
+line an instance: class, first frame, last frame (from 1), confidence. All four fields are required, so that a file that
+was cut inside a number is noticed; of a skeleton file the last number must be followed by white space.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ikem.data.archives import Member, open_archive, read_text
+from ikem.data.archives import Archive, Member, open_archive, read_text
 from ikem.data.clips import BODIES, Clip, ClipError, Dropped, Floats, Reject, check_body
-from ikem.data.formats.base import Job, Plan, Request, Result, contents, is_hidden, reject, tasks_of
+from ikem.data.formats.base import Job, Plan, Request, Result, contents, ignore, is_hidden, reject, tasks_of
 from ikem.data.number_parser import JOINTS, MANY, NUMBER, OK, scan_table
 from ikem.data.text_parsing import bad_number, encoding_problem, fill_later, without_mark
 from ikem.errors import InputError
@@ -29,6 +30,9 @@ SPLITS = ("cross_subject", "cross_view")
 
 VIDEO = re.compile(r"(?:(\d{4})|A(\d{2})N(\d{2}))-([LMR])", re.ASCII)
 """Part I: number and view; part II: two numbers and view."""
+
+_HEADER = re.compile(r"\s*(train|test|val)[a-z]*(?:[ _-]+[a-z]+)?\s*(?::|$)", re.ASCII | re.IGNORECASE)
+"""The owner's files spell it "Validataion videos:"."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,9 @@ def read_video(data: bytes, location: str) -> Floats:
         raise ClipError(f"has more than {got} frames, which is no video", location=location, line=line)
     if status != OK:
         raise ClipError(f"a frame has {got} numbers, expected {NUMBERS}", location=location, line=line)
+    if data[-1:].strip():
+        line = data.count(b"\n") + 1
+        raise ClipError("ends within a line; it may be cut off", location=location, line=line)
     fill_later(data, values.reshape(-1), later, location)
     return values.reshape(-1, BODIES, JOINTS, 3)
 
@@ -79,7 +86,7 @@ def read_labels(data: bytes, location: str) -> list[Instance]:
         ClipError: the file is not as the format says.
     """
     try:
-        lines = data.decode("utf-8-sig").splitlines()
+        lines = re.split("\r\n|\n|\r", data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ClipError("is not plain text", location=location, line=data[: error.start].count(b"\n") + 1) from error
     instances: list[Instance] = []
@@ -87,7 +94,8 @@ def read_labels(data: bytes, location: str) -> list[Instance]:
         if not text.strip():
             continue
         fields = [field.strip() for field in text.split(",")]
-        if len(fields) not in (3, 4) or not all(re.fullmatch(r"[0-9]{1,9}", field) for field in fields[:3]):
+        whole = all(re.fullmatch(r"[0-9]{1,9}", field) for field in fields[:3])
+        if len(fields) != 4 or not whole or not re.fullmatch(r"[0-9.]{1,9}", fields[3]):
             raise ClipError(f"{text[:40]!r} is not class,first,last,confidence", location=location, line=line)
         action, first, last = map(int, fields[:3])
         if not 1 <= action <= CLASSES:
@@ -97,39 +105,48 @@ def read_labels(data: bytes, location: str) -> list[Instance]:
 
 
 def read_split_file(path: Path) -> dict[str, str]:
-    """Which videos train and which test: a header, names with commas, a header, names with commas.
+    """Which videos train and which test: for each of the two lists a header, then names with commas or spaces.
+
+    A header begins with "train", "test" or "val" and may end with a colon, after which names may follow. The lists may
+    come in either order.
 
     Returns:
         "train" or "test" for each video.
 
     Raises:
-        InputError: the file cannot be read, has not two parts, or has a video in both.
+        InputError: the file cannot be read, has a line that is neither header nor names, or not both lists.
     """
-    parts: list[set[str]] = []
-    after_header = True
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        words = [word for word in re.split(r"[,\s]+", line.rpartition(":")[2]) if word]
-        names = [word.removesuffix(".txt") for word in words]
-        if not words or not all(VIDEO.fullmatch(name) for name in names):
-            if any(VIDEO.fullmatch(name) for name in names):
-                wrong = next(name for name in names if not VIDEO.fullmatch(name))
-                raise InputError(f"{wrong[:40]!r} is no name of a video", location=f"{path}, line {number}")
-            after_header = after_header or bool(line.strip())
-            continue
-        if after_header or ":" in line:
-            parts.append(set())
-        parts[-1].update(names)
-        after_header = False
-    if len(parts) != 2:
+    parts: dict[str, set[str]] = {}
+    names: set[str] | None = None
+    for number, line in enumerate(re.split("\r\n|\n|\r", read_text(path)), start=1):
+        location = f"{path}, line {number}"
+        header = _HEADER.match(line)
+        if header is not None:
+            part = "train" if header[1].lower() == "train" else "test"
+            if part in parts:
+                raise InputError(f"begins the list of videos that {part} a second time", location=location)
+            names = parts[part] = set()
+            line = line[header.end() :]
+        for word in re.split(r"[,\s]+", line):
+            if not word:
+                continue
+            name = word.removesuffix(".txt")
+            if not VIDEO.fullmatch(name):
+                raise InputError(f"{word[:40]!r} is neither the name of a video nor a header", location=location)
+            if names is None:
+                raise InputError(f"{name} stands before the first header", location=location)
+            names.add(name)
+    if any(not parts.get(part) for part in ("train", "test")):
+        found = ", ".join(f"{len(names)} that {part}" for part, names in parts.items())
         raise InputError(
-            f"has {len(parts)} lists of videos, expected two: those that train and those that test",
+            f"needs a list of videos that train and one of videos that test; it has {found or 'none'}",
             location=str(path),
-            hint="Get it anew from the dataset's owner",
+            hint="Get it again from the dataset's owner",
         )
-    both = sorted(parts[0] & parts[1])
+    both = sorted(parts["train"] & parts["test"])
     if both:
         raise InputError(f"has {len(both)} videos in both lists, such as {both[0]}", location=str(path))
-    return {name: part for part, names in zip(("train", "test"), parts, strict=True) for name in names}
+    return {name: part for part in ("train", "test") for name in parts[part]}
 
 
 def cut_instance(video: Floats, instance: Instance, location: str) -> Floats | None:
@@ -165,19 +182,24 @@ class PkummdReader:
         plan = Plan(0, ())
         path = request.archive("skeletons")
         archive = open_archive(path)
-        videos = _videos(path, archive.members(), plan)
-        labels = _labels(request.archive("labels"), plan)
-        for name in sorted(set(labels) - set(videos)):
-            plan.rejected.append(Reject(path.name, name, 0, "there is no skeleton file of this labelled video"))
+        videos, unusable = _videos(path, archive, plan)
+        labels, unreadable = _labels(request.archive("labels"), plan)
+        for name in sorted(labels.keys() - videos.keys() - unusable.keys()):
+            unusable[name] = Reject(path.name, name, 0, "there is no skeleton file of this labelled video")
+        for name in sorted(videos.keys() - labels.keys() - unreadable.keys()):
+            unusable[name] = Reject(path.name, videos[name].name, 0, "there is no label file of this video")
+        # How many clips a video has is in its label file; without that it is taken to have as many as others.
+        usual = max(1, round(sum(map(len, labels.values())) / max(1, len(labels))))
+        for name, fault in (unreadable | unusable).items():
+            plan.rejected.append(replace(fault, clips=len(labels[name]) if name in labels else usual))
+        for role, parts in splits.items():
+            _count(plan.notes, f"videos in neither list of {role}", len(videos.keys() - parts.keys()))
+            _count(plan.notes, f"videos in a list of {role} that are not there", len(parts.keys() - videos.keys()))
         jobs = []
-        for name, member in sorted(videos.items()):
-            if name not in labels:
-                plan.rejected.append(Reject(path.name, member.name, 0, "there is no label file of this video"))
-                continue
+        for name in sorted(videos.keys() & labels.keys()):
+            member = videos[name]
             instances = [one for one in labels[name] if _clip_name(name, one) not in left_out]
-            if len(instances) < len(labels[name]):
-                more = len(labels[name]) - len(instances)
-                plan.left_out["missing list"] = plan.left_out.get("missing list", 0) + more
+            _count(plan.left_out, "missing list", len(labels[name]) - len(instances))
             columns = {role: parts.get(name, "") for role, parts in splits.items()}
             jobs.append(Job(path, member, (name, tuple(instances), columns)))
             plan.total += len(instances)
@@ -196,7 +218,7 @@ class PkummdReader:
                     raise data
                 video = read_video(data, f"{job.archive.name}: {job.member.name}")
             except ClipError as error:
-                result.append(reject(job, error))
+                result.append(reject(job, error, clips=len(job.note[1])))
                 continue
             result += _clips(job, video)
         return result
@@ -226,28 +248,35 @@ def _clip_name(video: str, instance: Instance) -> str:
     return f"{video}_{instance.number:03}"
 
 
-def _videos(path: Path, members: list[Member], plan: Plan) -> dict[str, Member]:
-    """Members by name of the video; what cannot be one goes into the plan."""
+def _count(counts: dict[str, int], reason: str, count: int) -> None:
+    if count:
+        counts[reason] = counts.get(reason, 0) + count
+
+
+def _videos(path: Path, archive: Archive, plan: Plan) -> tuple[dict[str, Member], dict[str, Reject]]:
+    """Members by name of the video, and by their name those that cannot be used."""
     videos: dict[str, Member] = {}
-    for member in members:
+    faults: dict[str, Reject] = {}
+    for member in archive.members():
         if member.suffix != ".txt" or is_hidden(member):
-            plan.ignored += 1
+            ignore(plan, archive, member)
             continue
-        problem = member.problem
-        if problem is None and not VIDEO.fullmatch(member.stem):
+        name, problem = member.stem, member.problem
+        if problem is None and not VIDEO.fullmatch(name):
             problem = "its name is not like 0002-L or A01N01-L"
-        if problem is None and member.stem in videos:
-            problem = f"another file has this name: {videos[member.stem].name}"
+        if problem is None and name in videos:
+            problem = f"another file has this name: {videos[name].name}"
         if problem is not None:
-            plan.rejected.append(Reject(path.name, member.name, 0, problem))
+            faults[name if name not in faults else member.name] = Reject(path.name, member.name, 0, problem)
         else:
-            videos[member.stem] = member
-    return videos
+            videos[name] = member
+    return videos, faults
 
 
-def _labels(path: Path, plan: Plan) -> dict[str, list[Instance]]:
+def _labels(path: Path, plan: Plan) -> tuple[dict[str, list[Instance]], dict[str, Reject]]:
+    """Instances by name of the video, and by their name the files that cannot be used."""
     archive = open_archive(path)
-    members = _videos(path, archive.members(), plan)
+    members, faults = _videos(path, archive, plan)
     labels = {}
     for member, data in archive.read(list(members.values())):
         try:
@@ -255,5 +284,5 @@ def _labels(path: Path, plan: Plan) -> dict[str, list[Instance]]:
                 raise data
             labels[member.stem] = read_labels(data, f"{path.name}: {member.name}")
         except ClipError as error:
-            plan.rejected.append(Reject(path.name, member.name, error.line, error.message))
-    return labels
+            faults[member.stem] = Reject(path.name, member.name, error.line, error.message)
+    return labels, faults
