@@ -14,7 +14,7 @@ from ikem.data.splits import read_split
 from ikem.data.store import load_samples
 from ikem.evaluations.metrics import classification, confusion_matrix
 from ikem.files import atomic, write_json
-from ikem.report.results import MODALITIES
+from ikem.modalities import MODALITIES
 
 if TYPE_CHECKING:
     from ikem.evaluations.task import Outcome

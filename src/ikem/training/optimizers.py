@@ -18,8 +18,8 @@ def build_optimizer(parameters: Iterable[nn.Parameter], schedule: Mapping[str, A
         schedule: `learning_rate`, `weight_decay`, and `optimizer` with its `kind` and options.
     """
     options = dict(schedule["optimizer"])
-    build = OPTIMIZERS[options.pop("kind")]
-    return build(parameters, lr=schedule["learning_rate"], weight_decay=schedule["weight_decay"], **options)
+    optimizer: torch.optim.Optimizer = OPTIMIZERS[options.pop("kind")](
+        parameters, lr=schedule["learning_rate"], weight_decay=schedule["weight_decay"], **options)
 
 
 OPTIMIZERS: dict[str, Any] = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}

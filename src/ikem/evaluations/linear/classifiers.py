@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ikem.training.loop import learning_rate
+from ikem.training.optimizers import learning_rate
 from ikem.training.seeding import batches, epoch_order, seed_for
 
 
