@@ -1,4 +1,4 @@
-"""Results as a benchmark would have them: made rows for the tests of the report."""
+"""Results as a benchmark would have them: synthetic rows for the tests of the report."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ikem.evaluations.metrics import METRICS
 from ikem.report.labels import Naming
 from ikem.report.results import MODALITIES, Missing, Row
 
@@ -52,12 +53,16 @@ NAMING = Naming(
 
 
 def row(**changes: Any) -> Row:
-    """A row of a linear evaluation with some values changed."""
+    """A row of a linear evaluation with some values and metrics changed; a metric of None is left out."""
     values: dict[str, Any] = {
         "dataset": "demo", "protocol": "xsub", "method": "ikem-6", "streams": "joint", "evaluation": "linear",
-        "seed": 0, "draw": None, "top1": 50.0, "top5": 90.0, "mean_class": 49.0, "best_top1": 51.0, "best_epoch": 7,
-        "train_clips": 240, "test_clips": 120, "classes": 10, "complete": True,
+        "seed": 0, "label_subset": None, "train_clips": 240, "test_clips": 120, "classes": 10, "complete": True,
     }  # fmt: skip
+    metrics: dict[str, Any] = {
+        "top1": 50.0, "top5": 90.0, "mean_class_accuracy": 49.0, "best_epoch_top1": 51.0, "best_epoch": 7,
+    }  # fmt: skip
+    metrics |= {name: changes.pop(name) for name in METRICS if name in changes}
+    values["metrics"] = {name: value for name, value in metrics.items() if value is not None}
     return Row.model_validate(values | changes)
 
 
@@ -78,14 +83,14 @@ def benchmark(
                         missing.append(Missing(dataset, protocol, method, evaluation, seed, reason))
                         continue
                     for part, streams in enumerate(STREAMS[method]):
-                        for draw in range(2) if evaluation.startswith("semi") else (None,):
-                            wave = math.sin(7 * number + 3 * part + 5 * seed + place + (draw or 0))
+                        for subset in range(2) if evaluation.startswith("semi") else (None,):
+                            wave = math.sin(7 * number + 3 * part + 5 * seed + place + (subset or 0))
                             top1 = 30 + 5 * number + 2 * place + 4 * streams.count("+") ** 0.5 + 1.5 * wave
                             top1 -= {"semi-1": 15, "semi-10": 6, "knn-1": 4, "finetune": -6}.get(evaluation, 0)
                             rows.append(row(
-                                dataset=dataset, protocol=protocol, method=method, streams=streams, draw=draw,
+                                dataset=dataset, protocol=protocol, method=method, streams=streams, label_subset=subset,
                                 evaluation=evaluation, seed=seed, top1=top1, top5=min(100.0, top1 + 25),
-                                mean_class=top1 - 0.7, best_top1=top1 + 0.4, classes=classes[dataset],
+                                mean_class_accuracy=top1 - 0.7, best_epoch_top1=top1 + 0.4, classes=classes[dataset],
                                 complete=(dataset, protocol) != ("nwucla", "xsub"),
                             ))  # fmt: skip
     return rows, missing

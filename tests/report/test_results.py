@@ -26,7 +26,11 @@ from report_samples import SIX, benchmark, confusion, row, write_rows
 
 
 def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
-    rows = [row(), row(streams=SIX, best_top1=None, best_epoch=None), row(evaluation="semi-1", draw=3, complete=False)]
+    rows = [
+        row(),
+        row(streams=SIX, best_epoch_top1=None, best_epoch=None),
+        row(evaluation="semi-1", label_subset=3, complete=False),
+    ]
     assert read_rows(write_rows(tmp_path / "linear.json", rows)) == rows
 
 
@@ -37,13 +41,15 @@ def test_results_come_back_with_what_is_missing(tmp_path: Path) -> None:
     found, gaps = read_results(tmp_path / "results.csv")
     assert sorted(gaps) == sorted(missing)
     assert len(found) == len(rows)
-    assert {
-        item.model_copy(update={"top1": 0.0, "top5": 0.0, "mean_class": 0.0, "best_top1": None}) for item in found
-    } == {item.model_copy(update={"top1": 0.0, "top5": 0.0, "mean_class": 0.0, "best_top1": None}) for item in rows}
-    known = {(r.dataset, r.protocol, r.method, r.streams, r.evaluation, r.seed, r.draw): r.top1 for r in rows}
+    without_metrics = [{item.model_dump_json(exclude={"metrics"}) for item in items} for items in (found, rows)]
+    assert without_metrics[0] == without_metrics[1]
+    known = {
+        (r.dataset, r.protocol, r.method, r.streams, r.evaluation, r.seed, r.label_subset): r.metrics["top1"]
+        for r in rows
+    }
     for item in found:
-        key = (item.dataset, item.protocol, item.method, item.streams, item.evaluation, item.seed, item.draw)
-        assert item.top1 == pytest.approx(known[key], abs=5.1e-5)
+        key = (item.dataset, item.protocol, item.method, item.streams, item.evaluation, item.seed, item.label_subset)
+        assert item.metrics["top1"] == pytest.approx(known[key], abs=5.1e-5)
 
 
 def test_results_have_a_fixed_form(tmp_path: Path) -> None:
@@ -51,8 +57,14 @@ def test_results_have_a_fixed_form(tmp_path: Path) -> None:
     write_results([row(top1=100 / 3)], [Missing("demo", "xview", "ikem-6", "linear", 1, "it\nfailed\x1b[31m")], path)
     assert path.read_bytes().decode().split("\n") == [
         ",".join(COLUMNS),
-        "demo,xsub,ikem-6,joint,linear,0,,33.3333,90.0000,49.0000,51.0000,7,240,120,10,true,",
-        "demo,xview,ikem-6,,linear,1,,,,,,,,,,,it failed [31m",
+        *(
+            f"demo,xsub,ikem-6,joint,linear,0,,{metric},240,120,10,true,"
+            for metric in (
+                *("top1,33.3333", "top5,90.0000", "mean_class_accuracy,49.0000"),
+                *("best_epoch_top1,51.0000", "best_epoch,7"),
+            )
+        ),
+        "demo,xview,ikem-6,,linear,1,,,,,,,,it failed [31m",
         "",
     ]
 
@@ -107,7 +119,7 @@ def test_malformed_files_are_named(tmp_path: Path, text: str, fault: str) -> Non
         ("top1", 100.1),
         ("top1", float("nan")),
         ("top5", 40.0),
-        ("mean_class", None),
+        ("mean_class_accuracy", None),
         ("seed", 0.5),
         ("seed", True),
         ("complete", 1),
@@ -138,7 +150,7 @@ def test_the_same_cell_twice_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="given twice: demo xsub ikem-6 joint linear, seed 0"):
         read_rows(write_rows(tmp_path / "linear.json", [row(), row(top1=20.0)]))
     with pytest.raises(InputError, match="given twice"):
-        write_results([row(draw=1), row(draw=1)], [], tmp_path / "results.csv")
+        write_results([row(label_subset=1), row(label_subset=1)], [], tmp_path / "results.csv")
     assert not (tmp_path / "results.csv").exists()
 
 
@@ -155,7 +167,7 @@ def test_a_damaged_long_table_is_named(tmp_path: Path, change: tuple[str, str]) 
 def test_rows_cannot_change() -> None:
     with pytest.raises(ValidationError):
         row().top1 = 3.0  # type: ignore[misc]
-    assert set(Row.model_fields) == set(COLUMNS) - {"note"}
+    assert set(Row.model_fields) - {"metrics"} == set(COLUMNS) - {"note", "metric", "value"}
 
 
 def test_streams_order() -> None:
@@ -169,10 +181,10 @@ def test_clean_leaves_one_line_that_steers_nothing() -> None:
     assert clean(" a\n\tb\x1b]0;title\x07 é\u202e ") == "a b ]0;title é"
 
 
-def test_confusions_are_summed_over_draws(tmp_path: Path) -> None:
+def test_confusions_are_summed_over_label_subsets(tmp_path: Path) -> None:
     first, second, other = confusion(4, 0), confusion(4, 1), confusion(4, 2)
     path = tmp_path / "confusion.npz"
-    np.savez(path, **{f"{SIX}.draw0": first, f"{SIX}.draw1": second, "joint.draw0": other})
+    np.savez(path, **{f"{SIX}.subset0": first, f"{SIX}.subset1": second, "joint.subset0": other})
     np.testing.assert_array_equal(read_confusion(path), first + second)
     np.testing.assert_array_equal(read_confusion(path, "joint"), other)
 

@@ -13,7 +13,7 @@ from ikem.report.labels import Naming, naming_of, streams_title
 from ikem.report.layout import Section, Table, lay_out
 from ikem.report.literature import published_results, published_value
 from ikem.report.results import Missing, Row, write_results
-from ikem.report.summary import Cell, Figure, summarise, widest
+from ikem.report.summary import Cell, Figure, summarize, widest
 from ikem.report.tables import as_csv, as_markdown, print_main_table, write_tables
 from ikem.settings.loading import build_config
 from report_samples import NAMING, SIX, THREE, benchmark, row
@@ -48,20 +48,20 @@ def test_one_seed_has_no_deviation() -> None:
     assert "1 seed, so no deviation" in table.caption
 
 
-def test_seeds_and_draws_are_pooled() -> None:
+def test_seeds_and_label_subsets_are_pooled() -> None:
     values = {(0, 0): 50.0, (0, 1): 52.0, (1, 0): 54.0, (1, 1): 60.0}
-    rows = [row(seed=seed, draw=draw, top1=top1) for (seed, draw), top1 in values.items()]
-    summary = summarise(rows, [], "linear")[Cell("ikem-6", "joint", "demo", "xsub")]
+    rows = [row(seed=seed, label_subset=subset, top1=top1) for (seed, subset), top1 in values.items()]
+    summary = summarize(rows, [], "linear")[Cell("ikem-6", "joint", "demo", "xsub")]
     assert summary.top1 == Figure(54.0, statistics.stdev(values.values()))
-    assert (summary.seeds, summary.draws, summary.values) == (2, 2, (50.0, 52.0, 54.0, 60.0))
-    assert "over 2 seeds and 2 draws" in table_of(rows).caption
+    assert (summary.seeds, summary.label_subsets, summary.values) == (2, 2, (50.0, 52.0, 54.0, 60.0))
+    assert "over 2 seeds and 2 label subsets" in table_of(rows).caption
 
 
 def test_best_epoch_stands_under_its_own_name_only() -> None:
-    table = table_of([row(top1=50.0, best_top1=77.77)])
+    table = table_of([row(top1=50.0, best_epoch_top1=77.77)])
     assert "77.77" not in as_markdown(table)
     (line,) = csv.DictReader(io.StringIO(as_csv(table, NAMING)))
-    assert (line["demo/xsub top1"], line["demo/xsub best_test_epoch_top1"]) == ("50.00", "77.77")
+    assert (line["demo/xsub top1"], line["demo/xsub best_epoch_top1"]) == ("50.00", "77.77")
 
 
 def test_captions_tell_uneven_seeds() -> None:
@@ -224,11 +224,11 @@ def test_naming_follows_the_config() -> None:
             "methods": {
                 "two": {"kind": "crossclr", "title": "Two", "modalities": ["joint", "motion"],
                         "published_as": "CrosSCLR"},
-                "floor": {"kind": "random", "modalities": ["joint"]},
+                "floor": {"kind": "random_init", "modalities": ["joint"]},
             },
             "evaluations": {
                 "near": {"kind": "knn", "k": 1},
-                "few": {"kind": "semi", "fraction": 0.1, "schedule": {"epochs": 1, "decay": {"epoch": None}}},
+                "few": {"kind": "finetune", "fraction": 0.1, "schedule": {"epochs": 1, "decay": {"epoch": None}}},
                 "all": {"kind": "finetune"},
             },
             "benchmark": [{"dataset": "mine", "protocols": ["xsub"], "methods": ["two"], "evaluations": ["near"]}],

@@ -22,6 +22,10 @@ def model(names=NAMES, seed=0, queue_size=20, dropout=0.5, **options):
     return MomentumContrast(names, NTU, Narrow(dropout=dropout), queue_size, seed=seed, **settings)
 
 
+def sgd(contrast, learning_rate, momentum, weight_decay):
+    return torch.optim.SGD(contrast.trained_parameters(), learning_rate, momentum, weight_decay=weight_decay)
+
+
 def views(names=NAMES, clips=4, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return tuple({name: torch.randn(clips, 2, 3, 8, 25, generator=generator) for name in names} for _ in range(2))
@@ -67,18 +71,18 @@ def test_what_is_drawn_for_a_modality_does_not_depend_on_the_others():
 def test_global_random_state_is_left_alone():
     before = torch.get_rng_state()
     contrast = model(initialization="pytorch")
-    step(contrast, contrast.optimizer(0.1, 0.9, 0), "contrast", 1)
+    step(contrast, sgd(contrast, 0.1, 0.9, 0), "contrast", 1)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_stage_1_together_equals_stage_1_alone(threads):
     """Losses and all of the state."""
     together = model()
-    optimizer = together.optimizer(0.1, 0.9, 1e-4)
+    optimizer = sgd(together, 0.1, 0.9, 1e-4)
     losses = [step(together, optimizer, "contrast", seed) for seed in (4, 5, 6)]
     for name in NAMES:
         alone = model([name])
-        optimizer = alone.optimizer(0.1, 0.9, 1e-4)
+        optimizer = sgd(alone, 0.1, 0.9, 1e-4)
         for seed, expected in zip((4, 5, 6), losses, strict=True):
             optimizer.zero_grad(set_to_none=True)
             query, key = ({name: view[name]} for view in views(seed=seed))
@@ -94,7 +98,7 @@ def test_stage_1_together_equals_stage_1_alone(threads):
 def test_a_step_in_its_parts():
     """Queries; the keys follow; keys; losses against the queues as they were; then the queues take the keys."""
     contrast = model(dropout=0.0)
-    optimizer = contrast.optimizer(0.1, 0.9, 1e-4)
+    optimizer = sgd(contrast, 0.1, 0.9, 1e-4)
     step(contrast, optimizer, "contrast", 1)
     old, queues = copy.deepcopy(contrast), contrast.state_dict()
     queues = torch.stack([queues[f"queue.{name}"] for name in NAMES]).clone()
@@ -141,7 +145,7 @@ def test_exchange_losses(explicit, implicit):
 
 def test_only_the_followed_keys_move_in_the_exchange():
     contrast = model()
-    optimizer = contrast.optimizer(0.1, 0.9, 1e-4)
+    optimizer = sgd(contrast, 0.1, 0.9, 1e-4)
     step(contrast, optimizer, "contrast", 1)
     before = copy.deepcopy(contrast.key)
     step(contrast, optimizer, "exchange", 2, follow=["motion"])
@@ -157,19 +161,19 @@ def test_only_the_followed_keys_move_in_the_exchange():
 def test_parameters_without_gradient_stay():
     contrast = model()
     before = copy.deepcopy(contrast.exchange_head)
-    step(contrast, contrast.optimizer(0.1, 0.9, 0.1), "contrast", 1)
+    step(contrast, sgd(contrast, 0.1, 0.9, 0.1), "contrast", 1)
     assert all(torch.equal(a, b) for a, b in zip(contrast.exchange_head.parameters(), before.parameters(), strict=True))
 
 
 def test_a_state_is_all_there_is():
     """Going on from a state (with the optimizer's momentum) is the same as never having stopped."""
     one = model()
-    first = one.optimizer(0.1, 0.9, 1e-4)
+    first = sgd(one, 0.1, 0.9, 1e-4)
     step(one, first, "contrast", 1)
     step(one, first, "exchange", 2)
     two = model(seed=9)
     two.load_state_dict(one.state_dict())
-    second = two.optimizer(0.1, 0.9, 1e-4)
+    second = sgd(two, 0.1, 0.9, 1e-4)
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     for seed in (3, 4):
         assert step(one, first, "exchange", seed) == step(two, second, "exchange", seed)
@@ -180,7 +184,7 @@ def test_stage_1_states_load_by_name():
     merged = {}
     for name in NAMES:
         alone = model([name], seed=3)
-        step(alone, alone.optimizer(0.1, 0.9, 0), "contrast", 1)
+        step(alone, sgd(alone, 0.1, 0.9, 0), "contrast", 1)
         merged |= alone.state_dict()
     together = model(seed=4)
     missing = together.load_state_dict(merged, strict=False)
@@ -194,7 +198,7 @@ def test_stage_1_states_load_by_name():
 def test_loss_falls():
     """On one batch over and over, whose keys must then not stand in the queue as negatives."""
     contrast = model(["bone"], dropout=0.0, queue_size=500)
-    optimizer = contrast.optimizer(0.1, 0.9, 0)
+    optimizer = sgd(contrast, 0.1, 0.9, 0)
     view, other = views(["bone"], clips=8)
     queue = contrast.queue.stacked.clone()
     losses = []
@@ -211,7 +215,7 @@ def test_loss_falls():
 
 def test_a_queue_smaller_than_a_batch():
     contrast = model(queue_size=3)
-    step(contrast, contrast.optimizer(0.1, 0.9, 0), "exchange", 1)
+    step(contrast, sgd(contrast, 0.1, 0.9, 0), "exchange", 1)
     assert int(contrast.state_dict()["queue.pointer"]) == 1
 
 

@@ -19,7 +19,9 @@ def build_optimizer(parameters: Iterable[nn.Parameter], schedule: Mapping[str, A
     """
     options = dict(schedule["optimizer"])
     optimizer: torch.optim.Optimizer = OPTIMIZERS[options.pop("kind")](
-        parameters, lr=schedule["learning_rate"], weight_decay=schedule["weight_decay"], **options)
+        parameters, lr=schedule["learning_rate"], weight_decay=schedule["weight_decay"], **options
+    )
+    return optimizer
 
 
 OPTIMIZERS: dict[str, Any] = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}

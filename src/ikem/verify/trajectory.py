@@ -88,7 +88,7 @@ def _limit(name: str) -> Limit:
 def _steps(source: Source, model: MomentumContrast) -> Array:
     """Take all steps; (steps, modalities) losses."""
     skeleton, frames, stages = load_skeleton("ntu25"), source.tensor("frames"), source["stage"]
-    optimizer = model.optimizer(lr=0.1, momentum=0.9, weight_decay=1e-4)
+    optimizer = torch.optim.SGD(model.trained_parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
     views = [source.tensor(name).permute(0, 1, 5, 2, 3, 4).contiguous() for name in ("view1", "view2")]
     taken = []
     for step, stage in enumerate(stages):
