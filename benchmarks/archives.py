@@ -23,8 +23,7 @@ from ikem.data.decode import decode
 from ikem.data.store import prepare
 from ikem.settings.data import Decode, Prepare
 from ikem.skeleton import load_skeleton
-from ikem.synthetic.settings import SyntheticSettings
-from ikem.workflow.job_types import MADE
+from ikem.synthetic.settings import RAW_FILES, SyntheticSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 SKELETON, FRAMES = "ntu25", 50
@@ -49,7 +48,7 @@ def recordings(clips: int, videos: int) -> SyntheticSettings:
 def write(form: str, folder: Path, clips: int, videos: int) -> int:
     """Make the raw files of a format; returns how many clips or videos."""
     settings = recordings(clips, videos)
-    files = [folder / name for name in MADE[form].values()]
+    files = [folder / name for name in RAW_FILES[form].values()]
     if form == "ntu":
         from ikem.synthetic.ntu import write_ntu
 
@@ -63,7 +62,7 @@ def write(form: str, folder: Path, clips: int, videos: int) -> int:
 
 def inflate(form: str, folder: Path) -> int:
     """Unpack every member and throw it away; returns the bytes of text."""
-    archive = folder / MADE[form]["skeletons"]
+    archive = folder / RAW_FILES[form]["skeletons"]
     if form == "ntu":
         total = 0
         with zipfile.ZipFile(archive) as opened:
@@ -80,7 +79,7 @@ def inflate(form: str, folder: Path) -> int:
 
 def read(form: str, folder: Path, processes: int) -> int:
     """From the archive to prepared arrays; returns the clips."""
-    archives = {role: folder / name for role, name in MADE[form].items()}
+    archives = {role: folder / name for role, name in RAW_FILES[form].items()}
     output = folder / f"read-{processes}"
     summary = decode(form, SKELETON, archives, output / "decoded", Decode(max_rejected=1.0), None, processes)
     prepare(output / "decoded", output / "prepared", load_skeleton(SKELETON), Prepare(frames=FRAMES))
@@ -116,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps(measured(step, form, Path(folder), chosen.clips, chosen.videos)))
         return
     rows = []
-    for form in MADE:
+    for form in RAW_FILES:
         with TemporaryDirectory() as folder:
             for step in STEPS:
                 command = [sys.executable, "-m", "benchmarks.archives", "--step", step, form, folder]
@@ -129,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 count = round(made / 1e6) if step == "inflate" else made
                 rows.append([form, step, f"{seconds:.1f} s", f"{peak:.0f} MiB", f"{count:,} {what}"])
                 print(f"{form}, {step}: {seconds:.1f} s", flush=True)
-            size = (Path(folder) / MADE[form]["skeletons"]).stat().st_size
+            size = (Path(folder) / RAW_FILES[form]["skeletons"]).stat().st_size
             frames = np.load(Path(folder) / "read-1" / "decoded" / "coordinates.npy", mmap_mode="r").shape[0]
             rows.append([form, "archive", "", "", f"{size / 1e6:,.0f} MB, {frames:,} frames"])
     print(

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from ikem.training.distil import DistillationTrainer
-from ikem.training.pretrain import ContrastTrainer
 from torch import Tensor
 
 from benchmarks.pair import Pair, Sizes, largest_difference, positions
@@ -24,8 +22,12 @@ from benchmarks.plain.stgcn import PlainSTGCN
 from ikem import augment
 from ikem.encoders.initialization import initialize
 from ikem.evaluations.embed import embed_clips
-from ikem.evaluations.linear import LinearResult, linear_evaluation
+from ikem.evaluations.linear.classifiers import LinearResult, linear_evaluation
+from ikem.methods.ikem.trainer import ExchangeTrainer
+from ikem.methods.relational_distillation.trainer import DistillationTrainer
+from ikem.methods.skeletonclr.trainer import MomentumContrastTrainer
 from ikem.modalities import MODALITIES
+from ikem.training.checkpoint import save_tensors
 from ikem.training.loader import Batch, Clips
 from ikem.training.seeding import epoch_order, seed_for
 
@@ -56,7 +58,8 @@ def settings(sizes: Sizes, dropout: float, **more: object) -> dict[str, Any]:
         "modalities": list(MODALITIES)[: sizes.modalities],
         "encoder": encoder,
         "contrast": {"queue_size": sizes.queue, "temperature": TEMPERATURE, "key_momentum": KEY_MOMENTUM},
-        "schedule": {"learning_rate": RATE, "momentum": MOMENTUM, "weight_decay": DECAY},
+        "schedule": {"learning_rate": RATE, "weight_decay": DECAY, "optimizer": {"kind": "sgd", "momentum": MOMENTUM}},
+        "augmentations": [options.model_dump() for options in augment.PUBLISHED],
         "precision": "float32",
         "top_k": 1,
     } | more
@@ -99,11 +102,13 @@ def _contrast(sizes: Sizes, device: torch.device, stage: str) -> Pair:
     material = _Material(sizes, device)
     exchange = stage == "exchange"
 
-    def build(dropout: float) -> tuple[Callable[..., Tensor], Callable[[], Tensor], PlainContrast, ContrastTrainer]:
+    def build(
+        dropout: float,
+    ) -> tuple[Callable[..., Tensor], Callable[[], Tensor], PlainContrast, Any]:
         names = list(MODALITIES)[: sizes.modalities]
         follow = [name for name in names if name in FOLLOW] if exchange else names
-        chosen = settings(sizes, dropout, stage=stage, follow=follow, explicit=exchange, implicit=exchange)
-        trainer = ContrastTrainer(chosen, material.clips, device)
+        chosen = settings(sizes, dropout, momentum_modalities=follow, explicit=exchange, implicit=exchange)
+        trainer = (ExchangeTrainer if exchange else MomentumContrastTrainer)(chosen, material.clips, device, {})
         widths = sizes.hidden_channels, sizes.hidden_dim, dropout
         model = PlainContrast(
             names,
@@ -163,7 +168,12 @@ def distillation_step(sizes: Sizes, device: torch.device) -> Pair:
         students = teachers[: sizes.students]
         chosen |= {"teacher_modalities": teachers, "modalities": students, "teacher_encoder": chosen["encoder"]}
         chosen |= {"contrast": {"queue_size": sizes.queue, "temperature": TEMPERATURE}}
-        trainer = DistillationTrainer(chosen, material.clips, device)
+        with TemporaryDirectory() as folder:
+            pretrained = MomentumContrastTrainer(settings(sizes, dropout), material.clips, device, {})
+            state = Path(folder) / "state.safetensors"
+            save_tensors(state, pretrained.model.state_dict(), {})
+            states = {f"teacher_{name}": state for name in teachers}
+            trainer = DistillationTrainer(chosen, material.clips, device, states)
         for name, branch in trainer.model.teacher.items():
             cpu = branch.cpu()
             initialize(cpu, seed_for(SEED, name), "pytorch")
@@ -239,10 +249,10 @@ def linear(sizes: Sizes, device: torch.device) -> Pair:
         train, test = (held[:, part].contiguous() for part in _parts(sizes))
         schedule = {
             "epochs": epochs,
-            "decay": {"epoch": None},
+            "decay": {"kind": "step", "epoch": None},
             "batch_size": sizes.batch,
             "learning_rate": rate,
-            "momentum": MOMENTUM,
+            "optimizer": {"kind": "sgd", "momentum": MOMENTUM},
             "weight_decay": 0.0,
         }
         return linear_evaluation(train, train_labels, test, test_labels, sizes.classes, schedule, SEED)

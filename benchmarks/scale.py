@@ -30,7 +30,7 @@ from benchmarks.parts_losses import exchange_losses
 from benchmarks.parts_steps import stage_1_step, stage_2_step
 from benchmarks.table import surroundings, write_surroundings
 from ikem.data.store import generate_modalities, prepare
-from ikem.evaluations.knn import knn_scores
+from ikem.evaluations.knn.scores import knn_scores
 from ikem.evaluations.linear import linear_evaluation
 from ikem.modalities import MODALITIES
 from ikem.process import keep_memory, use_threads

@@ -1,7 +1,7 @@
 """Training steps as published code takes them: a sample at a time where it loops, everything stored that autograd asks.
 
-States have the names of `ikem.training.moco.MomentumContrast` and `ikem.training.distillation.RelationalDistillation`,
-so the same parameters can be loaded into both.
+States have the names of `MomentumContrast` and `RelationalDistillation` in `ikem`, so the same parameters can be loaded
+into both.
 """
 
 from __future__ import annotations

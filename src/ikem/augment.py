@@ -6,7 +6,7 @@ To add an augmentation: its options, a function, and an entry of `AUGMENTATIONS`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -148,6 +148,11 @@ PUBLISHED: tuple[AugmentationEntry, ...] = (Crop(), Shear())
 """The augmentations of the published methods, applied in this order."""
 
 
+def parse_augmentations(settings: Iterable[Mapping[str, Any]]) -> list[AugmentationEntry]:
+    """The options of each augmentation, from the settings of a job."""
+    return [AUGMENTATIONS[values["kind"]].options(**values) for values in settings]
+
+
 def draw(seed: int, epoch: int, view: int, count: int, numbers: int) -> Tensor:
     """Random numbers for one view of `count` clips: (count, numbers) float64, uniform in [0, 1).
 
@@ -160,10 +165,10 @@ def draw(seed: int, epoch: int, view: int, count: int, numbers: int) -> Tensor:
 
 
 class Views:
-    """The augmented views of an epoch: random numbers for every clip, and what they make of a batch.
+    """The augmented views of an epoch: random numbers for every clip, and the batches augmented with them.
 
     Args:
-        augmentations: options of each, in the order in which they are applied.
+        augmentations: the options of each, in the order in which they are applied.
         seed, epoch: of the run.
         count: number of clips.
         views: number of views of each clip.

@@ -10,39 +10,38 @@ import torch
 from torch.nn import functional
 
 from ikem.evaluations.embed import standardize
-from ikem.evaluations.knn import knn_scores
-from ikem.evaluations.linear import linear_evaluation
-from ikem.evaluations.metrics import figures
+from ikem.evaluations.knn.scores import knn_scores
+from ikem.evaluations.linear.classifiers import linear_evaluation
+from ikem.evaluations.metrics import classification, confusion_matrix
 from ikem.evaluations.rows import streams
-from ikem.training.loop import learning_rate
+from ikem.training.optimizers import learning_rate
 from ikem.training.seeding import batches, epoch_order, seed_for
 
 SCHEDULE: dict[str, Any] = {
     "epochs": 4,
-    "decay": {"epoch": 3},
+    "decay": {"kind": "step", "epoch": 3, "factor": 0.1},
     "batch_size": 7,
     "learning_rate": 0.5,
-    "momentum": 0.9,
     "weight_decay": 1e-3,
+    "optimizer": {"kind": "sgd", "momentum": 0.9},
 }
 
 
-def test_figures_of_a_known_case() -> None:
+def test_metrics_of_a_known_case() -> None:
     scores = np.array([[0.9, 0.1, 0.0], [0.2, 0.5, 0.3], [0.6, 0.3, 0.1], [0.1, 0.2, 0.7]])
-    judged = figures(scores, np.array([0, 1, 1, 2]))
-    assert judged.top1 == 75.0
-    assert judged.top5 == 100.0
-    assert judged.mean_class == pytest.approx(100 * (1 + 0.5 + 1) / 3)
-    assert judged.confusion.tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+    labels = np.array([0, 1, 1, 2])
+    mean = pytest.approx(100 * (1 + 0.5 + 1) / 3)
+    assert classification(scores, labels) == {"top1": 75.0, "top5": 100.0, "mean_class_accuracy": mean}
+    assert confusion_matrix(scores, labels).tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
 
 
 def test_top5_counts_the_five_highest() -> None:
     scores = -np.arange(8.0)[None].repeat(8, axis=0)
-    assert figures(scores, np.arange(8)).top5 == 100 * 5 / 8
+    assert classification(scores, np.arange(8))["top5"] == 100 * 5 / 8
 
 
 def test_classes_without_test_clips_are_left_out_of_the_mean() -> None:
-    assert figures(np.eye(4)[[0, 1]], np.array([0, 1])).mean_class == 100.0
+    assert classification(np.eye(4)[[0, 1]], np.array([0, 1]))["mean_class_accuracy"] == 100.0
 
 
 def plain_linear(train: torch.Tensor, labels: torch.Tensor, fused: bool, name: str, seed: int) -> torch.Tensor:

@@ -3,10 +3,10 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from ikem.training.distillation import RelationalDistillation, mining_numbers
 
 from helpers import Narrow, alike
 from ikem.losses.relational_distillation import relational_losses
+from ikem.methods.relational_distillation.model import RelationalDistillation, mining_numbers
 from ikem.skeleton import load_skeleton
 from ikem.training.moco import MomentumContrast
 

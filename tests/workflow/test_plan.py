@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from config_support import changed, tiny
+from ikem.registry import load
 from ikem.settings.loading import build_config, load_config
-from ikem.workflow.execute import JOBS
-from ikem.workflow.job_types import KINDS
-from ikem.workflow.plan import Job, Plan
+from ikem.workflow.job_types import JOB_TYPES
+from ikem.workflow.plan import Plan
 from ikem.workflow.plan_file import read_plan, write_plan
 
 
@@ -31,19 +31,20 @@ def moved(values: dict[str, Any]) -> set[str]:
     return {by_output[output] for output, digest in after.items() if before.get(output) != digest}
 
 
-def test_every_kind_has_its_work() -> None:
-    assert set(KINDS) == set(JOBS)
+@pytest.mark.parametrize("kind", JOB_TYPES)
+def test_every_type_of_job_has_its_function(kind: str) -> None:
+    assert callable(load(JOB_TYPES[kind].run))
 
 
 def test_methods_share_stage_1() -> None:
     counted = Counter(job.name.kind for job in plan().all_jobs())
-    assert counted["stage1"] == 3  # joint, motion, bone: of skeletonclr, crossclr and ikem-3 together
-    assert counted["exchange"] == 2
+    assert counted["momentum_contrast"] == 3  # joint, motion, bone: of skeletonclr, crossclr and ikem-3 together
+    assert counted["ikem"] == counted["crossclr"] == 1
     assert counted["prepare"] == counted["decode"] == 1
-    start = {job.name for job in plan().all_jobs() if job.name.kind == "stage1"}
+    start = {job.name for job in plan().all_jobs() if job.name.kind == "momentum_contrast"}
     for job in plan().all_jobs():
-        if job.name.kind in ("exchange", "skeletonclr"):
-            assert {part.name for part in job.inputs.values() if part.name.kind == "stage1"} <= start
+        if job.name.kind in ("ikem", "crossclr", "skeletonclr"):
+            assert {part.name for part in job.inputs.values() if part.name.kind == "momentum_contrast"} <= start
 
 
 def test_one_prepared_copy_serves_all_protocols() -> None:
@@ -69,10 +70,10 @@ def test_no_two_jobs_share_a_file() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "kinds"),
     [
-        ("methods.ikem-3.top_k", 2, {"exchange", "embed", "frozen", "student", "tuned"}),
-        ("evaluations.finetune.schedule.epochs", 3, {"tuned"}),
-        ("evaluations.linear.schedule.epochs", 6, {"frozen"}),
-        ("methods.student.mining_queue", "published", {"student", "embed", "frozen"}),
+        ("methods.ikem-3.top_k", 2, {"ikem", "embed", "linear", "knn", "relational_distillation", "finetune"}),
+        ("evaluations.finetune.schedule.epochs", 3, {"finetune"}),
+        ("evaluations.linear.schedule.epochs", 6, {"linear"}),
+        ("methods.student.mining_queue", "published", {"relational_distillation", "embed", "linear", "knn"}),
         ("compute.processes", 2, set()),
         ("compute.device", "cpu", set()),
         ("methods.ikem-3.title", "Another", set()),
@@ -84,33 +85,30 @@ def test_a_change_moves_what_it_shapes(path: str, value: Any, kinds: set[str]) -
 
 def test_later_epochs_are_none_of_stage_1s_business() -> None:
     kinds = moved(changed("recipes.tiny.schedule.epochs", 6))
-    assert "stage1" not in kinds
-    assert {"skeletonclr", "exchange"} <= kinds
+    assert "momentum_contrast" not in kinds
+    assert {"skeletonclr", "crossclr", "ikem"} <= kinds
 
 
 def test_preparation_moves_all_that_is_trained() -> None:
     kinds = moved(changed("datasets.tiny.prepare.frames", 20))
-    assert kinds == {job.name.kind for job in plan().all_jobs()} - {"make_ntu", "acquire", "decode", "random"}
+    assert kinds == {job.name.kind for job in plan().all_jobs()} - {"make_ntu", "acquire", "decode"}
 
 
 def test_threads_belong_to_the_result() -> None:
-    assert "stage1" in moved(changed("compute.threads", 2))
+    assert "momentum_contrast" in moved(changed("compute.threads", 2))
 
 
 def test_seed_is_a_wildcard() -> None:
     two = plan(changed("seeds", [0, 1]))
-    outputs = {str(job.output) for job in two.all_jobs() if job.name.kind == "stage1"}
+    outputs = {str(job.output) for job in two.all_jobs() if job.name.kind == "momentum_contrast"}
     assert len(outputs) == 6
     assert any("/seed1/" in output for output in outputs)
 
 
-def test_follow_defaults_to_the_published_choice() -> None:
-    def follow(job: Job) -> Any:
-        return job.settings["follow"]
-
-    jobs = {dict(job.name.keys)["method"]: job for job in plan().all_jobs() if job.name.kind == "exchange"}
-    assert follow(jobs["ikem-3"]) == ["motion"]
-    assert follow(jobs["crossclr"]) == ["joint", "bone"]
+def test_momentum_defaults_to_the_published_choice() -> None:
+    jobs = {job.name.kind: job for job in plan().all_jobs()}
+    assert jobs["ikem"].settings["momentum_modalities"] == ["motion"]
+    assert jobs["crossclr"].settings["momentum_modalities"] == ["joint", "bone"]
 
 
 @pytest.mark.parametrize("config", ["config/config.yaml", "config/paper.yaml", "tests/configs/tiny.yaml"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ikem.workflow.job_types import JOB_TYPES
 from job_support import ROOT, snakemake_environment
 
 PLUGINS = {"slurm": "slurm", "kubernetes": "", "lsf": "lsf", "pbs": "cluster_generic"}
@@ -37,7 +38,7 @@ def test_dry_run(tmp_path: Path, name: str) -> None:
         timeout=120,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "pretrain_exchange" in ran.stdout + ran.stderr
+    assert "momentum_contrast" in ran.stdout + ran.stderr
 
 
 @pytest.mark.parametrize("name", PLUGINS)
@@ -47,6 +48,11 @@ def test_jobs_are_tried_again(name: str) -> None:
     assert profile["retries"] >= 1
     assert profile["keep-going"] is True
     assert profile["rerun-incomplete"] is True
+
+
+def test_lsf_gives_a_gpu_to_every_rule_that_computes_on_one() -> None:
+    profile = yaml.safe_load((ROOT / "profiles" / "lsf" / "config.yaml").read_text())
+    assert list(profile["set-resources"]) == [name for name, kind in JOB_TYPES.items() if kind.group != "data"]
 
 
 def test_the_pod_runs_the_profile() -> None:

@@ -12,7 +12,7 @@ from ikem.workflow.provenance import _SHAPES_NUMBERS
 
 SHAPES_NONE = {
     # What they say reaches a job through its settings and its inputs, which have digests of their own.
-    *("data", "schema.py", "settings", "synthetic", "report"),
+    *("data", "schema.py", "registry.py", "settings", "synthetic", "report"),
     # They decide where and when something is computed, and how it is written and reported.
     *("errors.py", "files.py", "workflow"),
 }

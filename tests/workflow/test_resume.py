@@ -155,13 +155,13 @@ def test_the_real_command_line_killed(workshop: Workshop, tmp_path: Path) -> Non
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
-        if "checkpoint written (epoch 5, step 2)" in line:
+        if "checkpoint written (epoch 6, step 2)" in line:
             process.kill()
             break
     process.wait()
     again = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert again.returncode == 0, again.stderr
-    assert "resuming from epoch 5, step" in again.stderr
+    assert "resuming from epoch 6, step" in again.stderr
     assert_same_result(job, output)
 
 

@@ -1,6 +1,6 @@
 """The long table: a line for each metric of each stream of each run.
 
-An evaluation job writes `{"rows": [...]}`, a row with all metrics of a stream; the gathering writes all of them, and what
+An evaluation job writes `{"rows": [...]}`, a row with all metrics of a stream; gathering writes all of them, and what
 is missing with its reason, to `results.csv`. Tables, figures and the report follow from that file alone.
 """
 

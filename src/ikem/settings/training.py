@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ikem.augment import PUBLISHED, AugmentationEntry
 from ikem.schema import Settings, default_kind
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -177,6 +178,8 @@ class Recipe(Settings):
     """Stage 1 ends after this epoch; SkeletonCLR runs on, the exchanging methods begin."""
     drop_last: bool = True
     """Leave out the last, smaller batch of an epoch."""
+    augmentations: tuple[AugmentationEntry, ...] = Field(PUBLISHED, strict=False)
+    """What turns a clip into its views, in this order; all training of the recipe's methods has the same."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the encoders."""
 

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ikem.augment import Views, parse_augmentations
 from ikem.encoders.initialization import initialize
 from ikem.encoders.stgcn import STGCN
 from ikem.modalities import generate
 from ikem.settings.training import Encoder
 from ikem.skeleton import Skeleton, load_skeleton
-from ikem.training.loader import Batch, Clips, Views
+from ikem.training.loader import Batch, Clips
 from ikem.training.optimizers import build_optimizer
 from ikem.training.seeding import seed_for
 
@@ -61,16 +62,17 @@ class ClassifierTrainer:
         self.model.to(device)
         self.labels = torch.from_numpy(clips.labels).to(device)
         self.optimizer = build_optimizer(self.model.parameters(), settings["schedule"])
+        self.augmentations = parse_augmentations(settings["augmentations"])
         self.views: Views | None = None
 
     def begin_epoch(self, epoch: int) -> None:
         """Draw the view of every clip."""
-        if self.settings["augment"]:
-            self.views = Views(self.settings["seed"], epoch, self.clips.count, self.clips.frames, views=1)
+        self.views = Views(self.augmentations, self.settings["seed"], epoch, self.clips.count, views=1)
 
     def step(self, batch: Batch, epoch: int, step: int) -> dict[str, Tensor]:
         """One step; returns the cross-entropy."""
-        position = self.views(batch, 0) if self.views else batch.position
+        assert self.views is not None
+        position = self.views(batch.position, batch.rows, 0)
         inputs = generate(self.modality, position, batch.frames, self.skeleton)
         self.optimizer.zero_grad(set_to_none=True)
         self.model.train()

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ikem import augment
 from ikem.data.splits import read_split
 from ikem.data.store import load_samples, open_array
 
@@ -127,18 +126,6 @@ def _free_bytes(device: torch.device) -> int:
     import psutil
 
     return int(psutil.virtual_memory().available)
-
-
-class Views:
-    """The augmented views of an epoch: crop and shear, drawn for every clip at once."""
-
-    def __init__(self, seed: int, epoch: int, count: int, frames: int, views: int) -> None:
-        """Draw for all `count` clips; what is drawn depends on (seed, epoch, view, clip) alone."""
-        self._views = augment.Views(augment.PUBLISHED, seed, epoch, count, views)
-
-    def __call__(self, batch: Batch, view: int) -> Tensor:
-        """One view of a batch: (B, M, C, T, V)."""
-        return self._views(batch.position, batch.rows, view)
 
 
 def training_clips(position: Path, split: Path, device: torch.device) -> Clips:

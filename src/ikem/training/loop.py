@@ -45,7 +45,7 @@ class Trainer(Protocol):
 
 
 def training_tensors(trainer: Trainer) -> dict[str, Tensor]:
-    """All that a run resumes from: parameters, buffers (queues and pointers among them), the optimizer's whole state."""
+    """All that a run resumes from: parameters, buffers (queues and their pointer), the whole state of the optimizer."""
     tensors = dict(trainer.model.state_dict())
     for name, parameter in trainer.model.named_parameters():
         for key, value in trainer.optimizer.state.get(parameter, {}).items():
@@ -168,7 +168,7 @@ def _save(job: Job, checkpoint: Path, trainer: Trainer, progress: dict[str, Any]
         "history": [list(row.items()) for row in progress["history"]],
     }
     save_tensors(checkpoint, tensors, {"digest": job.checkpoint_digest, "progress": ordered})
-    logger.info("checkpoint written (epoch %d, step %d)", progress["epoch"], progress["step"])
+    logger.info("checkpoint written (epoch %d, step %d)", progress["epoch"] + 1, progress["step"])
 
 
 def _resume(job: Job, checkpoint: Path, trainer: Trainer) -> dict[str, Any] | None:
@@ -186,7 +186,7 @@ def _resume(job: Job, checkpoint: Path, trainer: Trainer) -> dict[str, Any] | No
     load_training_tensors(trainer, tensors)
     progress: dict[str, Any] = about["progress"]
     progress |= {"sums": dict(progress["sums"]), "history": [dict(row) for row in progress["history"]]}
-    logger.info("resuming from epoch %d, step %d", progress["epoch"], progress["step"])
+    logger.info("resuming from epoch %d, step %d", progress["epoch"] + 1, progress["step"])
     return progress
 
 

@@ -36,7 +36,8 @@ def learning_rate(schedule: Mapping[str, Any], epoch: int) -> float:
         epoch: of the whole schedule, also where a job runs a part of it.
     """
     decay = schedule["decay"]
-    return float(schedule["learning_rate"]) * DECAYS[decay["kind"]](decay, epoch)
+    factor: float = DECAYS[decay["kind"]](decay, epoch)
+    return float(schedule["learning_rate"]) * factor
 
 
 def _step(decay: Mapping[str, Any], epoch: int) -> float:

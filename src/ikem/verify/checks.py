@@ -19,9 +19,9 @@ from ikem.losses.cross_modal import implicit_losses, mined_losses
 from ikem.losses.infonce import info_nce
 from ikem.losses.queue import enqueue
 from ikem.losses.relational_distillation import relational_losses
+from ikem.methods.relational_distillation.model import mining_numbers
 from ikem.modalities import MODALITIES, generate_all
 from ikem.skeleton import load_skeleton
-from ikem.training.distillation import mining_numbers
 from ikem.verify import state_dict_names, tolerances
 from ikem.verify.npz_source import Source, on_disk
 from ikem.verify.tolerances import Array, Limit

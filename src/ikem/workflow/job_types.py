@@ -128,6 +128,7 @@ def _stage(stage: Stage, config: Config, keys: Keys) -> Description:
         **_skeleton(config, keys),
         "modalities": context.modalities,
         "encoder": recipe.encoder.model_dump(),
+        "augmentations": recipe.model_dump(mode="json")["augmentations"],
         "drop_last": recipe.drop_last,
         "precision": recipe.precision,
         "threads": config.compute.threads,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ikem.augment import PUBLISHED, AugmentationEntry
 from ikem.evaluations.declaration import Evaluation
 from ikem.settings.evaluations import EvaluationOptions
 from ikem.settings.training import LabelSchedule
@@ -22,8 +23,8 @@ class Finetune(EvaluationOptions):
     sampling: Literal["per-class", "uniform"] = "per-class"
     """round(fraction x clips) of each class, at least one; or the whole number drawn uniformly."""
     schedule: LabelSchedule = LabelSchedule()
-    augment: bool = True
-    """Crop and shear the training clips."""
+    augmentations: tuple[AugmentationEntry, ...] = Field(PUBLISHED, strict=False)
+    """What changes the training clips, in this order; an empty list: nothing."""
 
     @property
     def title(self) -> str:

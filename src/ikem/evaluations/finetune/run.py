@@ -52,7 +52,7 @@ def _finetune(task: EncoderTask, number: int | None, rows: NDArray[np.int64], mo
         except InputError as error:
             logger.warning("fine-tuning %s from scratch: %s", part, error)
     clips = Clips(task.position, rows, task.device)
-    training = settings | {"schedule": task.options["schedule"], "augment": task.options["augment"]}
+    training = settings | {"schedule": task.options["schedule"], "augmentations": task.options["augmentations"]}
     trainer = ClassifierTrainer(training, modality, task.labels.classes, clips, task.device)
     pretrained = load_encoder(
         task.states[modality],

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from ikem.training.optimizers import learning_rate
+from ikem.training.optimizers import build_optimizer, learning_rate
 from ikem.training.seeding import batches, epoch_order, seed_for
 
 
@@ -35,25 +35,32 @@ class LinearResult:
 
 
 class _Softmax:
-    """Linear classifiers under SGD with momentum; the gradient of the cross-entropy is written out."""
+    """Linear classifiers; the gradient of the cross-entropy is written out, which costs less than autograd."""
 
-    def __init__(self, modalities: int, width: int, classes: int, seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        modalities: int,
+        width: int,
+        classes: int,
+        seed: int,
+        device: torch.device,
+        schedule: Mapping[str, Any],
+    ) -> None:
         generator = torch.Generator().manual_seed(seed)
         drawn = torch.randn(modalities, width, classes, generator=generator) * 0.02
-        self.weight = drawn.to(device)
-        self.bias = torch.zeros(modalities, 1, classes, device=device)
-        self._moments = [torch.zeros_like(self.weight), torch.zeros_like(self.bias)]
+        self.weight = nn.Parameter(drawn.to(device), requires_grad=False)
+        self.bias = nn.Parameter(torch.zeros(modalities, 1, classes, device=device), requires_grad=False)
+        self._optimizer = build_optimizer([self.weight, self.bias], schedule)
 
     def logits(self, x: Tensor) -> Tensor:
         """(modalities, B, width) to (modalities, B, classes)."""
         return torch.baddbmm(self.bias, x, self.weight)
 
-    def step(self, x: Tensor, residual: Tensor, rate: float, momentum: float, weight_decay: float) -> None:
+    def step(self, x: Tensor, residual: Tensor, rate: float) -> None:
         """Descend; `residual` (modalities, B, classes) is the gradient of the loss with respect to the logits."""
-        gradients = torch.bmm(x.transpose(1, 2), residual), residual.sum(dim=1, keepdim=True)
-        for value, moment, gradient in zip((self.weight, self.bias), self._moments, gradients, strict=True):
-            moment.mul_(momentum).add_(gradient).add_(value, alpha=weight_decay)
-            value.sub_(moment, alpha=rate)
+        self.weight.grad, self.bias.grad = torch.bmm(x.transpose(1, 2), residual), residual.sum(dim=1, keepdim=True)
+        self._optimizer.param_groups[0]["lr"] = rate
+        self._optimizer.step()
 
 
 def linear_evaluation(
@@ -72,34 +79,33 @@ def linear_evaluation(
         train, test: (modalities, n, width) float32 on one device.
         train_labels, test_labels: (n,) int64.
         classes: K.
-        schedule: keys of `ikem.settings.Schedule`.
+        schedule: settings of a job that `ikem.settings.training.Schedule` gives.
         seed: fixes initial weights and the order of batches.
         after_epoch: called after each epoch with its number.
     """
     modalities, _, width = train.shape
-    single = _Softmax(modalities, width, classes, seed_for(seed, "linear"), train.device)
-    fused = (
-        _Softmax(modalities, width, classes, seed_for(seed, "linear fusion"), train.device) if modalities > 1 else None
+    single, fused = (
+        _Softmax(modalities, width, classes, seed_for(seed, purpose), train.device, schedule)
+        for purpose in ("linear", "linear fusion")
     )
     wanted = torch.nn.functional.one_hot(train_labels, classes).to(train.dtype)
     history = np.full((int(schedule["epochs"]), modalities + 1), np.nan)
-    descent = float(schedule["optimizer"]["momentum"]), float(schedule["weight_decay"])
     for epoch in range(int(schedule["epochs"])):
         rate = learning_rate(schedule, epoch)
         for rows in batches(epoch_order(seed, epoch, train.shape[1]), int(schedule["batch_size"]), drop_last=False):
             index = torch.from_numpy(rows).to(train.device)
             x, y = train.index_select(1, index), wanted.index_select(0, index)
-            single.step(x, (single.logits(x).softmax(dim=2) - y) / len(rows), rate, *descent)
-            if fused is not None:
+            single.step(x, (single.logits(x).softmax(dim=2) - y) / len(rows), rate)
+            if modalities > 1:
                 residual = (fused.logits(x).mean(dim=0).softmax(dim=1) - y) / (len(rows) * modalities)
-                fused.step(x, residual.expand(modalities, -1, -1), rate, *descent)
+                fused.step(x, residual.expand(modalities, -1, -1), rate)
         history[epoch, :modalities] = _top1(single.logits(test), test_labels)
-        if fused is not None:
+        if modalities > 1:
             history[epoch, modalities] = _top1(fused.logits(test).mean(dim=0), test_labels)
         after_epoch(epoch)
     return LinearResult(
         single=single.logits(test).cpu().numpy(),
-        fused=None if fused is None else fused.logits(test).mean(dim=0).cpu().numpy(),
+        fused=None if modalities == 1 else fused.logits(test).mean(dim=0).cpu().numpy(),
         history=history,
     )
 

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ikem.augment import Views, parse_augmentations
 from ikem.errors import InputError
 from ikem.methods.relational_distillation.model import RelationalDistillation
 from ikem.modalities import generate_all
 from ikem.settings.training import Encoder, Relation
 from ikem.skeleton import load_skeleton
 from ikem.training.checkpoint import load_tensors
-from ikem.training.loader import Batch, Clips, Views
+from ikem.training.loader import Batch, Clips
 from ikem.training.optimizers import build_optimizer
 from ikem.training.seeding import seed_for
 
@@ -50,6 +51,7 @@ class DistillationTrainer:
         ).to(device)
         self._load_teacher(inputs)
         self.optimizer = build_optimizer(self.model.student.parameters(), settings["schedule"])
+        self.augmentations = parse_augmentations(settings["augmentations"])
         self.views: Views | None = None
 
     def _load_teacher(self, inputs: Mapping[str, Path]) -> None:
@@ -65,14 +67,14 @@ class DistillationTrainer:
 
     def begin_epoch(self, epoch: int) -> None:
         """Draw the two views of every clip."""
-        self.views = Views(self.settings["seed"], epoch, self.clips.count, self.clips.frames, views=2)
+        self.views = Views(self.augmentations, self.settings["seed"], epoch, self.clips.count, views=2)
 
     def step(self, batch: Batch, epoch: int, step: int) -> dict[str, Tensor]:
         """One step; returns the loss of each student."""
         assert self.views is not None
         settings = self.settings
         teacher, student = (
-            generate_all(settings[names], self.views(batch, view), batch.frames, self.skeleton)
+            generate_all(settings[names], self.views(batch.position, batch.rows, view), batch.frames, self.skeleton)
             for view, names in enumerate(("teacher_modalities", "modalities"))
         )
         self.optimizer.zero_grad(set_to_none=True)

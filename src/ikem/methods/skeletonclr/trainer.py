@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ikem.augment import Views, parse_augmentations
 from ikem.errors import InputError
 from ikem.modalities import generate_all
 from ikem.settings.training import Contrast, Encoder
 from ikem.skeleton import load_skeleton
 from ikem.training.checkpoint import load_tensors
-from ikem.training.loader import Batch, Clips, Views
+from ikem.training.loader import Batch, Clips
 from ikem.training.loop import load_training_tensors
 from ikem.training.moco import MomentumContrast
 from ikem.training.optimizers import build_optimizer
@@ -47,6 +48,7 @@ class MomentumContrastTrainer:
             initialization=settings["encoder"]["initialization"],
         ).to(device)
         self.optimizer = build_optimizer(self.model.trained_parameters(), settings["schedule"])
+        self.augmentations = parse_augmentations(settings["augmentations"])
         self.views: Views | None = None
         states = [inputs[name] for name in settings["modalities"] if name in inputs]
         if states:
@@ -54,13 +56,15 @@ class MomentumContrastTrainer:
 
     def begin_epoch(self, epoch: int) -> None:
         """Draw the two views of every clip."""
-        self.views = Views(self.settings["seed"], epoch, self.clips.count, self.clips.frames, views=2)
+        self.views = Views(self.augmentations, self.settings["seed"], epoch, self.clips.count, views=2)
 
     def step(self, batch: Batch, epoch: int, step: int) -> dict[str, Tensor]:
         """One step; returns the loss of each modality."""
         assert self.views is not None
         names, views = self.settings["modalities"], self.views
-        query, key = (generate_all(names, views(batch, view), batch.frames, self.skeleton) for view in (0, 1))
+        query, key = (
+            generate_all(names, views(batch.position, batch.rows, view), batch.frames, self.skeleton) for view in (0, 1)
+        )
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings["precision"] == "bfloat16"):
             losses = self.losses(query, key, seed_for(self.settings["seed"], "dropout", epoch, step))

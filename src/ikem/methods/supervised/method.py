@@ -22,7 +22,6 @@ def _settings(context: StageContext) -> dict[str, Any]:
         "first_epoch": 0,
         "last_epoch": schedule.epochs,
         "schedule": schedule.job_settings(),
-        "augment": True,
     }
 
 
