@@ -28,7 +28,7 @@ class Trainings:
         self.started: list[Process] = []
 
     def start(self, devices: int, *options: str, epochs: int = 400, **environment: str) -> Process:
-        job = self._workshop.job("stage1", modality="joint")
+        job = self._workshop.job("momentum_contrast", modality="joint")
         self._count += 1
         inputs = {name: part.output for name, part in job.inputs.items()}
         told = {"IKEM_PRETEND_DEVICES": str(devices), "IKEM_LOCK_FOLDER": str(self._folder / "locks"), **environment}
@@ -138,7 +138,9 @@ def test_two_snakemakes_on_one_machine(workshop: Workshop, tmp_path: Path) -> No
         shutil.copytree(workshop.results / "tiny" / "splits", place / "results" / "tiny" / "splits")
         longer = {"recipes": {"tiny": {"schedule": {"epochs": 80}, "stage1_epochs": 60}}}
         config = write_config(place, LONGER, longer)
-        target = place / "results" / "tiny" / "xsub" / "seed0" / "stage1" / "tiny" / "joint" / "state.safetensors"
+        target = (
+            place / "results" / "tiny" / "xsub" / "seed0" / "momentum_contrast" / "tiny" / "joint" / "state.safetensors"
+        )
         environment = snakemake_environment(IKEM_PRETEND_DEVICES="1", IKEM_LOCK_FOLDER=str(tmp_path / "locks"))
         runs.append(
             subprocess.Popen(
@@ -164,7 +166,7 @@ def test_two_snakemakes_on_one_machine(workshop: Workshop, tmp_path: Path) -> No
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 def test_a_gpu_gives_the_same_bits_twice(workshop: Workshop, tmp_path: Path) -> None:
-    job = workshop.job("exchange", method="ikem-3")
+    job = workshop.job("ikem", method="ikem-3")
     inputs = {name: part.output for name, part in job.inputs.items()}
     states = []
     for name in ("one", "other"):

@@ -36,9 +36,9 @@ class Interference:
 
     def __init__(self, cluster: Cluster, demo: Demo) -> None:
         run = demo.results / "demo" / "xsub" / "seed0"
-        stage1, leave = run / "stage1" / "demo", ["scancel", "--signal=TERM"]
+        stage1, leave = run / "momentum_contrast" / "demo", ["scancel", "--signal=TERM"]
         self.todo = {
-            "cancelled": ("_demo_xsub_0_ikem-6", run / "exchange" / "ikem-6", ["scancel"]),
+            "cancelled": ("_demo_xsub_0_ikem-6", run / "ikem" / "ikem-6", ["scancel"]),
             "asked to leave": ("_demo_xsub_0_demo_joint", stage1 / "joint", leave),
             "requeued": ("_demo_xsub_0_demo_motion", stage1 / "motion", ["scontrol", "requeue"]),
         }
@@ -72,7 +72,7 @@ def test_the_demo_through_slurm(cluster: Cluster, tmp_path_factory: pytest.TempP
     assert interference.most_at_once >= 2
 
     logs = remote.results / "logs" / "demo" / "xsub" / "seed0"
-    for name in ("exchange/ikem-6", "stage1/demo/joint", "stage1/demo/motion"):
+    for name in ("ikem/ikem-6", "momentum_contrast/demo/joint", "momentum_contrast/demo/motion"):
         (log,) = (logs / name).glob("*.safetensors.log")
         assert "resuming from epoch" in log.read_text()
         assert re.search(r"device \d, as the scheduler gave it", log.read_text())
@@ -81,7 +81,7 @@ def test_the_demo_through_slurm(cluster: Cluster, tmp_path_factory: pytest.TempP
         path.read_text() for path in (remote.folder / ".snakemake" / "slurm_logs").rglob("*demo_joint/*.log")
     )
     assert "left: SIGTERM; the same command resumes from here" in kept
-    (record,) = (remote.results / "demo" / "xsub" / "seed0" / "exchange" / "ikem-6").glob("*.run.json")
+    (record,) = (remote.results / "demo" / "xsub" / "seed0" / "ikem" / "ikem-6").glob("*.run.json")
     assert json.loads(record.read_text())["device"].startswith("cpu (pretended device ")
 
     assert remote.differing_from(local) == []

@@ -14,6 +14,9 @@ import pandas as pd
 import pytest
 
 from helpers import ROOT
+from ikem.evaluations.registry import EVALUATIONS
+from ikem.methods.registry import STAGES
+from ikem.workflow.job_types import JOB_TYPES
 
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
 TINY = ROOT / "tests" / "configs" / "tiny.yaml"
@@ -58,8 +61,8 @@ def test_a_run_ends_with_tables(done: Path) -> None:
     table = pd.read_csv(done / "results" / "tables" / "results.csv")
     assert set(table["method"]) == {"random", "skeletonclr", "crossclr", "ikem-3", "student", "supervised"}
     assert set(table["evaluation"]) == {"linear", "knn-1", "semi-10", "finetune"}
-    assert table["top1"].between(0, 100).all()
-    assert set(table.loc[table["evaluation"] == "semi-10", "draw"]) == {0, 1}
+    assert table.loc[table["metric"] == "top1", "value"].between(0, 100).all()
+    assert set(table.loc[table["evaluation"] == "semi-10", "label_subset"]) == {0, 1}
     assert {"joint", "joint+motion+bone"} <= set(table["streams"])
     for name in ("tables/linear.md", "tables/linear.csv", "report.html", "plan.json"):
         assert (done / "results" / name).stat().st_size
@@ -73,12 +76,15 @@ def test_a_second_run_finds_nothing_to_do(done: Path) -> None:
 
 def test_every_result_tells_how_it_came_about(done: Path) -> None:
     results = done / "results" / "tiny"
-    states = [*results.rglob("state.safetensors"), *results.rglob("evaluations/*/*.json")]
+    states = [
+        *results.rglob("state.safetensors"),
+        *(path for name in EVALUATIONS for path in results.rglob(f"{name}/*/*.json")),
+    ]
     outputs = [path for path in states if not path.name.endswith("run.json")]
     assert len(outputs) > 10
     for path in outputs:
         record = json.loads(path.with_name(f"{path.name}.run.json").read_text())
-        assert record["settings"]["upstream"] or record["settings"]["kind"] == "random"
+        assert record["settings"]["upstream"] or record["settings"]["kind"] == "random_init"
         assert record["versions"]["torch"]
         assert record["device"]
         assert record["seconds"] >= 0
@@ -92,7 +98,7 @@ def test_a_changed_setting_runs_what_it_shapes_and_no_more(done: Path) -> None:
         *("--config", "methods={student: {mining_queue: published}}"),
     )
     assert result.returncode == 0, result.stderr
-    assert jobs_of(result) == {"distil", "embed", "evaluate_frozen", "gather", "tables"}
+    assert jobs_of(result) == {"relational_distillation", "embed", "linear", "knn", "gather", "tables"}
 
 
 def test_tables_regenerate_without_training(done: Path) -> None:
@@ -130,8 +136,19 @@ def test_a_wrong_config_is_told_in_one_line(place: Path) -> None:
 def test_targets_are_listed_with_a_sentence(place: Path) -> None:
     listed = snakemake(place, "--list", "--configfile", "config/tiny.yaml")
     told = listed.stdout + listed.stderr
-    for name in ("tables", "linear", "knn", "semi", "finetune", "pretrain", "students", "data", "tables_so_far"):
+    kinds = [*STAGES, *EVALUATIONS]
+    for name in (
+        *JOB_TYPES,
+        *(f"all_{kind}" for kind in kinds),
+        "data",
+        "train",
+        "evaluate",
+        "tables",
+        "tables_so_far",
+    ):
         assert re.search(rf"^{name} \(.+\.\)", told, re.MULTILINE), name
+    for name, kind in JOB_TYPES.items():
+        assert f"{name} ({kind.summary})" in told
 
 
 def test_style_of_the_rules() -> None:
