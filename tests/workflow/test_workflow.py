@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from helpers import ROOT
+from ikem.workflow.reserved import NEXT_TO_DATASETS, NEXT_TO_PROTOCOLS
 
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
 TINY = ROOT / "tests" / "configs" / "tiny.yaml"
@@ -63,6 +64,10 @@ def test_a_run_ends_with_tables(done: Path) -> None:
     assert {"joint", "joint+motion+bone"} <= set(table["streams"])
     for name in ("tables/linear.md", "tables/linear.csv", "report.html", "plan.json"):
         assert (done / "results" / name).stat().st_size
+    written = {path.name for path in (done / "results").iterdir() if not path.name.startswith(".")}
+    assert written == {"tiny", *NEXT_TO_DATASETS}
+    in_dataset = {path.name for path in (done / "results" / "tiny").iterdir() if not path.name.startswith(".")}
+    assert in_dataset == {"xsub", *NEXT_TO_PROTOCOLS}
 
 
 def test_a_second_run_finds_nothing_to_do(done: Path) -> None:
