@@ -16,9 +16,9 @@ class EncoderOptions(Settings):
 
     kind: str
     """Name of the encoder."""
-    hidden_dim: int = Field(256, ge=2)
+    hidden_dim: int = Field(256, ge=2, le=65_536)
     """Width of the embedding."""
-    feature_dim: int = Field(128, ge=2)
+    feature_dim: int = Field(128, ge=2, le=65_536)
     """Width of the contrasted feature."""
     initialization: Initialization = "published"
     """How parameters are drawn: with deviation 0.02 as published, or as PyTorch does, which short schedules need."""

@@ -15,7 +15,7 @@ class STGCN(EncoderOptions):
     """The ST-GCN and its projection head."""
 
     kind: Literal["stgcn"] = "stgcn"
-    hidden_channels: int = Field(16, ge=1)
+    hidden_channels: int = Field(16, ge=1, le=4096)
     """Channels of the first blocks; later ones have two and four times as many."""
     dropout: float = Field(0.5, ge=0, lt=1)
     """Share of activations dropped in each block but the first."""
