@@ -108,8 +108,24 @@ def test_incomplete_data_are_marked() -> None:
     table = table_of([row(complete=False, train_clips=99, test_clips=44), row(protocol="xview")])
     grid = grid_of(table.sections[0])["joint"]
     assert (grid["demo xsub"], grid["demo xview"]) == ("50.00†", "50.00")
-    assert table.dagger == "Not the published number of clips (here train / test): demo xsub 99 / 44."
+    assert table.legend == {"†": "Not the published number of clips (here train / test): demo xsub 99 / 44."}
     assert "† Not the published" in as_markdown(table)
+
+
+def test_rejected_clips_are_marked_and_counted() -> None:
+    table = table_of([row(rejected_clips=7, complete=False), row(protocol="xview", rejected_clips=0)])
+    grid = grid_of(table.sections[0])["joint"]
+    assert (grid["demo xsub"], grid["demo xview"]) == ("50.00†‡", "50.00")
+    assert table.legend["‡"] == "Clips that could not be read are left out: demo 7. See data.md."
+    assert "‡ Clips that could not be read" in as_markdown(table)
+
+
+def test_sources_are_cited_once_below_a_table() -> None:
+    naming = Naming(
+        sources={"a": "A: Some 2020\nE: Encoder 2018", "b": "E: Encoder 2018"}, evaluation_sources={"linear": "L: 2016"}
+    )
+    markdown = as_markdown(table_of([row(method="a"), row(method="b")], naming=naming))
+    assert markdown.endswith("## Sources\n\n- A: Some 2020\n- E: Encoder 2018\n- L: 2016\n")
 
 
 def test_best_is_a_pretrained_method() -> None:
@@ -242,6 +258,9 @@ def test_naming_follows_the_config() -> None:
     assert naming.classes["mine"] == ("sit", "stand")
     assert naming.protocols["mine"] == ("xview", "xsub")
     assert [naming.published_evaluation(name) for name in ("near", "few", "all")] == ["knn-1", "semi-10%", "finetune"]
+    assert "arXiv 2104.14466" in naming.sources["two"] and "arXiv 1801.07455" in naming.sources["two"]
+    assert "arXiv 2104.14466" not in naming.sources["floor"]
+    assert naming.sources_of(["two"], "near")[-1].startswith("Nearest neighbors")
     assert [naming.fraction(name) for name in ("near", "few", "all")] == [None, 0.1, 1.0]
 
 

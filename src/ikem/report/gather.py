@@ -12,6 +12,7 @@ from pathlib import Path
 from ikem.errors import InputError
 from ikem.report.confusion import ConfusionFile
 from ikem.report.curves import Curve
+from ikem.report.datasets import DatasetCounts, read_counts, write_counts
 from ikem.report.figures import write_figures
 from ikem.report.labels import naming_of
 from ikem.report.page import write_page
@@ -66,11 +67,15 @@ def gather_results(plan_path: Path, folder: Path, partial: bool = False, digest:
     for path, evaluations in wanted.items():
         if path not in faults:
             rows += [row for row in read_rows(path) if row.evaluation in evaluations]
-    _write(plan, folder, rows, sorted(set(missing)))
+    counts = read_counts(plan)
+    rejected = {dataset.dataset: dataset.rejected for dataset in counts}
+    rows = [row.model_copy(update={"rejected_clips": rejected.get(row.dataset)}) for row in rows]
+    write_counts(counts, folder / "data.md")
+    _write(plan, folder, rows, sorted(set(missing)), counts)
     write_tables_record(plan, folder, partial)
 
 
-def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing]) -> None:
+def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing], counts: list[DatasetCounts]) -> None:
     config = plan.config
     naming = naming_of(config)
     results = folder / "results.csv"
@@ -81,7 +86,9 @@ def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing]) ->
     figures = folder.parent / "figures"
     write_figures(results, figures, naming, confusions, curves)
     resolved = config.model_dump(mode="json")
-    write_page(results, folder.parent / "report.html", naming, figures=figures, runs=records, config=resolved)
+    write_page(
+        results, folder.parent / "report.html", naming, figures=figures, runs=records, config=resolved, counts=counts
+    )
 
 
 def _tell_of_versions(records: list[Path]) -> None:

@@ -6,9 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ikem.encoders.registry import ENCODERS
+from ikem.evaluations.registry import EVALUATIONS
 from ikem.methods.registry import METHODS
 from ikem.report.results import MODALITIES, clean
 from ikem.settings.benchmark import Config
+from ikem.settings.methods import MethodOptions
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Naming:
         published_datasets: name of a dataset there, or null where nothing is published (made recordings).
         published_evaluations: name of an evaluation there.
         fractions: share of the training labels that an evaluation uses, 0 to 1.
+        sources, evaluation_sources: where each method, its encoder, and each evaluation were published.
     """
 
     methods: Mapping[str, str] = field(default_factory=dict)
@@ -36,6 +40,8 @@ class Naming:
     published_datasets: Mapping[str, str | None] = field(default_factory=dict)
     published_evaluations: Mapping[str, str] = field(default_factory=dict)
     fractions: Mapping[str, float] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    evaluation_sources: Mapping[str, str] = field(default_factory=dict)
 
     def method(self, entry: str) -> str:
         """Title of a method."""
@@ -44,6 +50,15 @@ class Naming:
     def evaluation(self, entry: str) -> str:
         """Title of an evaluation."""
         return clean(self.evaluations.get(entry, entry))
+
+    def dataset(self, entry: str) -> str:
+        """Title of a dataset."""
+        return clean(self.datasets.get(entry, entry))
+
+    def sources_of(self, methods: Iterable[str], evaluation: str) -> list[str]:
+        """The different sources of methods and of an evaluation, in this order."""
+        found = [self.sources.get(method, "") for method in methods] + [self.evaluation_sources.get(evaluation, "")]
+        return [source for source in dict.fromkeys("\n".join(found).splitlines()) if source]
 
     def split(self, dataset: str, protocol: str) -> str:
         """Title of a protocol of a dataset."""
@@ -96,8 +111,19 @@ def naming_of(config: Config) -> Naming:
         published_as={name: method.published_as for name, method in config.methods.items() if method.published_as},
         published_datasets={name: None for name, dataset in config.datasets.items() if dataset.synthetic},
         published_evaluations={name: evaluation.published_as for name, evaluation in evaluations},
+        sources={name: _sources(method, config) for name, method in config.methods.items()},
+        evaluation_sources={
+            name: f"{item.title}: {source}" for name, item in evaluations if (source := EVALUATIONS[item.kind].source)
+        },
         fractions={name: item.label_fraction for name, item in evaluations if item.label_fraction is not None},
     )
+
+
+def _sources(method: MethodOptions, config: Config) -> str:
+    """Citations of a method and of its encoder, a line each."""
+    declared, encoder = METHODS[method.kind], ENCODERS[config.recipes[method.recipe].encoder.kind]
+    found = [f"{item.title}: {item.source}" for item in (declared, encoder) if item.source]
+    return "\n".join(found)
 
 
 def streams_title(streams: str) -> str:

@@ -10,8 +10,8 @@ from ikem.report.literature import Published, published_lines, published_value
 from ikem.report.results import Missing, Row, clean, streams_order
 from ikem.report.summary import Cell, Summary, summarize, widest
 
-DAGGER = "†"
-"""Marks figures on data that are not the published number of clips."""
+DAGGER, DOUBLE_DAGGER = "†", "‡"
+"""Mark figures on data that are not the published number of clips, and on data of which clips were rejected."""
 
 Split = tuple[str, str]
 """(dataset, protocol) entries."""
@@ -24,19 +24,19 @@ class Entry:
     Attributes:
         text: what it says; empty where there is no figure.
         best: whether it is the best of its column.
-        dagger: whether its data are incomplete.
+        symbols: marks that the legend of the table explains.
         notes: numbers of its footnotes, from 1.
     """
 
     text: str
     best: bool = False
-    dagger: bool = False
+    symbols: str = ""
     notes: tuple[int, ...] = ()
 
     @property
     def marks(self) -> str:
         """The marks as text, for instance `†[1][2]`."""
-        return (DAGGER if self.dagger else "") + "".join(f"[{number}]" for number in self.notes)
+        return self.symbols + "".join(f"[{number}]" for number in self.notes)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ class Table:
         title, caption: what it shows and over how many runs.
         sections: ours first, what others published last.
         footnotes: text of each footnote, the first is number 1.
-        dagger: what the dagger means, or empty if nothing is marked.
+        legend: what each symbol means that marks an entry.
+        sources: where the methods and the evaluation were published.
         splits: the columns.
         summaries: what the sections were made from.
         published: values beside our cells.
@@ -77,7 +78,8 @@ class Table:
     caption: str
     sections: tuple[Section, ...]
     footnotes: tuple[str, ...]
-    dagger: str
+    legend: Mapping[str, str]
+    sources: tuple[str, ...]
     splits: tuple[Split, ...]
     summaries: Mapping[Cell, Summary]
     published: Mapping[Cell, Published]
@@ -105,7 +107,8 @@ def lay_out(rows: Sequence[Row], missing: Sequence[Missing], evaluation: str, na
         caption=_caption(summaries.values()),
         sections=tuple(sections),
         footnotes=tuple(builder.footnotes),
-        dagger=_dagger(summaries, splits, naming),
+        legend=_legend(summaries, splits, naming),
+        sources=tuple(naming.sources_of(naming.ordered_methods(cell.method for cell in summaries), evaluation)),
         splits=splits,
         summaries=summaries,
         published=published,
@@ -193,7 +196,7 @@ class _Builder:
         notes = tuple(self._footnote(cell, reason) for reason in summary.reasons)
         if summary.top1 is None:
             return Entry("", notes=notes)
-        return Entry(str(summary.top1), best=cell in best, dagger=not summary.complete, notes=notes)
+        return Entry(str(summary.top1), best=cell in best, symbols=_symbols(summary), notes=notes)
 
     def _footnote(self, cell: Cell, reason: str) -> int:
         location = f"{self.naming.method(cell.method)}, {self.naming.split(cell.dataset, cell.protocol)}"
@@ -239,12 +242,24 @@ def _range(numbers: Sequence[int], noun: str) -> str:
     return f"{count} {noun}{'' if high == 1 else 's'}"
 
 
-def _dagger(summaries: Mapping[Cell, Summary], splits: Iterable[Split], naming: Naming) -> str:
-    parts = []
+def _symbols(summary: Summary) -> str:
+    return DAGGER * (not summary.complete) + DOUBLE_DAGGER * bool(summary.rejected_clips)
+
+
+def _legend(summaries: Mapping[Cell, Summary], splits: Iterable[Split], naming: Naming) -> dict[str, str]:
+    incomplete, rejected = [], {}
     for split in splits:
         cells = [summary for cell, summary in summaries.items() if (cell.dataset, cell.protocol) == split]
         clips = sorted({pair for summary in cells if not summary.complete for pair in summary.clips})
         if clips:
             numbers = ", ".join(f"{train} / {test}" for train, test in clips)
-            parts.append(f"{naming.split(*split)} {numbers}")
-    return f"Not the published number of clips (here train / test): {'; '.join(parts)}." if parts else ""
+            incomplete.append(f"{naming.split(*split)} {numbers}")
+        if most := max((summary.rejected_clips for summary in cells), default=0):
+            rejected[naming.dataset(split[0])] = most
+    legend = {}
+    if incomplete:
+        legend[DAGGER] = f"Not the published number of clips (here train / test): {'; '.join(incomplete)}."
+    if rejected:
+        counted = "; ".join(f"{dataset} {count}" for dataset, count in rejected.items())
+        legend[DOUBLE_DAGGER] = f"Clips that could not be read are left out: {counted}. See data.md."
+    return legend

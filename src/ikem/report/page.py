@@ -19,6 +19,7 @@ import yaml
 from ikem import __version__
 from ikem.errors import InputError
 from ikem.files import write_text
+from ikem.report.datasets import HEADER, DatasetCounts
 from ikem.report.labels import Naming
 from ikem.report.layout import evaluations_of, lay_out
 from ikem.report.records import facts_of, job_lines, kind_lines, read_records
@@ -44,6 +45,7 @@ def write_page(
     runs: Sequence[Path] = (),
     config: Mapping[str, Any] | None = None,
     title: str = "IKEM-Bench results",
+    counts: Sequence[DatasetCounts] = (),
 ) -> None:
     """Write the report.
 
@@ -57,6 +59,7 @@ def write_page(
         figures: folder that `write_figures` filled.
         runs: run.json files of the jobs; one that cannot be read is named in the page.
         config: the resolved config, shown as YAML.
+        counts: clips of each dataset.
         title: heading.
 
     Raises:
@@ -74,6 +77,8 @@ def write_page(
         "unreadable": [str(run) for run in unreadable],
         "config": yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True) if config else "",
         "tables": tables,
+        "counts": counts,
+        "counts_header": HEADER,
         "groups": _groups(read_index(figures), figures, path.parent),
         "missing": [
             {

@@ -39,6 +39,7 @@ COLUMNS = (
     "test_clips",
     "classes",
     "complete",
+    "rejected_clips",
     "note",
 )
 """Columns of results.csv."""
@@ -46,7 +47,7 @@ COLUMNS = (
 _PLACES = 4
 """Decimals of a percentage in results.csv."""
 _TEXT = ("dataset", "protocol", "method", "streams", "evaluation")
-_WHOLE = ("seed", "label_subset", "train_clips", "test_clips", "classes")
+_WHOLE = ("seed", "label_subset", "train_clips", "test_clips", "classes", "rejected_clips")
 
 Confusion = np.ndarray[tuple[int, int], np.dtype[np.int64]]
 """(K, K) counts of clips: rows are true classes, columns predicted ones."""
@@ -82,6 +83,8 @@ class Row(BaseModel):
     """Number of classes K."""
     complete: bool
     """False: the data are not the published number of clips."""
+    rejected_clips: int | None = Field(None, ge=0)
+    """Clips of the dataset that could not be read; gathering adds it, from the summary of decoding."""
 
     @model_validator(mode="after")
     def _checked(self) -> Self:

@@ -47,6 +47,7 @@ class Summary:
         clips: different (train, test) numbers of clips.
         classes: number of classes, 0 if no run is there.
         complete: whether all runs saw the published number of clips.
+        rejected_clips: how many clips of the dataset could not be read (the most of all runs).
         reasons: why runs are missing, with the seed.
     """
 
@@ -57,6 +58,7 @@ class Summary:
     clips: tuple[tuple[int, int], ...]
     classes: int
     complete: bool
+    rejected_clips: int
     reasons: tuple[str, ...]
 
     @property
@@ -119,6 +121,7 @@ def _summary(rows: Sequence[Row], gaps: Sequence[Missing]) -> Summary:
         clips=tuple(sorted({(row.train_clips, row.test_clips) for row in ordered})),
         classes=max((row.classes for row in ordered), default=0),
         complete=all(row.complete for row in ordered),
+        rejected_clips=max((row.rejected_clips or 0 for row in ordered), default=0),
         reasons=_reasons(gaps),
     )
 

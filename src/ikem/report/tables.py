@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +18,8 @@ from tabulate import tabulate
 from ikem.evaluations.metrics import METRICS
 from ikem.files import spreadsheet_cell, write_text
 from ikem.report.labels import Naming
-from ikem.report.layout import DAGGER, Entry, Section, Table, evaluations_of, lay_out, ordered_lines
+from ikem.report.layout import DAGGER, DOUBLE_DAGGER, Entry, Section, Table, evaluations_of, lay_out, ordered_lines
+from ikem.report.markdown import escape
 from ikem.report.results import read_results
 from ikem.report.summary import Cell
 
@@ -58,13 +58,14 @@ def write_tables(results: Path, folder: Path, naming: Naming) -> list[Path]:
 
 def as_markdown(table: Table) -> str:
     """A table as Markdown that also reads well as plain text."""
-    parts = [f"# {_escape(table.title)}", _escape(table.caption)]
+    parts = [f"# {escape(table.title)}", escape(table.caption)]
     for section in table.sections:
-        parts += [f"## {_escape(section.title)}", _escape(section.note), _markdown_grid(section)]
-    if table.dagger:
-        parts.append(f"{DAGGER} {_escape(table.dagger)}")
+        parts += [f"## {escape(section.title)}", escape(section.note), _markdown_grid(section)]
+    parts += [f"{symbol} {escape(meaning)}" for symbol, meaning in table.legend.items()]
     if table.footnotes:
-        parts.append("\n".join(f"- \\[{number}\\] {_escape(text)}" for number, text in enumerate(table.footnotes, 1)))
+        parts.append("\n".join(f"- \\[{number}\\] {escape(text)}" for number, text in enumerate(table.footnotes, 1)))
+    if table.sources:
+        parts += ["## Sources", "\n".join(f"- {escape(source)}" for source in table.sources)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -114,7 +115,13 @@ def print_main_table(
     try:
         text.encode(target.encoding or "utf-8")
     except UnicodeEncodeError:
-        text = text.replace("±", "+/-").replace(DAGGER, "!").encode("ascii", "replace").decode()
+        text = (
+            text.replace("±", "+/-")
+            .replace(DAGGER, "!")
+            .replace(DOUBLE_DAGGER, "!!")
+            .encode("ascii", "replace")
+            .decode()
+        )
     target.write(text)
     target.flush()
 
@@ -131,8 +138,7 @@ def _terminal(table: Table, width: int) -> str:
         parts += grids
     if any(entry.best for section in table.sections[:1] for line in section.lines for entry in line):
         parts.append("* the best pretrained method of a column")
-    if table.dagger:
-        parts.append(fill(f"{DAGGER} {table.dagger}"))
+    parts += [fill(f"{symbol} {meaning}") for symbol, meaning in table.legend.items()]
     parts += [fill(f"[{number}] {text}") for number, text in enumerate(table.footnotes, 1)]
     return "\n\n".join(parts) + "\n"
 
@@ -169,7 +175,7 @@ def _columns(section: Section, columns: Sequence[int]) -> Section:
 
 
 def _markdown_grid(section: Section) -> str:
-    header = [_escape(title) for title in section.header]
+    header = [escape(title) for title in section.header]
     lines = [[_markdown_entry(entry) for entry in line] for line in section.lines]
     widths = [max(3, *(len(line[column]) for line in [header, *lines])) for column in range(len(header))]
     left = [column in section.texts for column in range(len(header))]
@@ -186,15 +192,8 @@ def _markdown_grid(section: Section) -> str:
 
 
 def _markdown_entry(entry: Entry) -> str:
-    text = _escape(entry.text)
-    return (f"**{text}**" if entry.best else text) + _escape(entry.marks)
-
-
-def _escape(text: str) -> str:
-    """Text as Markdown shows it letter for letter."""
-    text = text.replace("&", "&amp;") if re.search(r"&#?\w+;", text) else text
-    text = re.sub(r"([\\|*`\[\]~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", text)
-    return text.replace("<", "&lt;")
+    text = escape(entry.text)
+    return (f"**{text}**" if entry.best else text) + escape(entry.marks)
 
 
 def _csv_cell(table: Table, cell: Cell) -> dict[str, str]:
