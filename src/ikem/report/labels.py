@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ikem.encoders.registry import ENCODERS
 from ikem.evaluations.registry import EVALUATIONS
 from ikem.methods.registry import METHODS
 from ikem.report.results import MODALITIES, clean
 from ikem.settings.benchmark import Config
-from ikem.settings.methods import MethodOptions
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def naming_of(config: Config) -> Naming:
     )
 
 
-def _sources(method: MethodOptions, config: Config) -> str:
+def _sources(method: Any, config: Config) -> str:
     """Citations of a method and of its encoder, a line each."""
     declared, encoder = METHODS[method.kind], ENCODERS[config.recipes[method.recipe].encoder.kind]
     found = [f"{item.title}: {item.source}" for item in (declared, encoder) if item.source]
