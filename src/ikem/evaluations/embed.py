@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ikem.data.splits import read_split
 from ikem.data.store import open_array
-from ikem.encoders.stgcn import STGCN
+from ikem.encoders.registry import build_encoder, encoder_options
 from ikem.errors import InputError
-from ikem.settings.training import Encoder
+from ikem.settings.encoders import EncoderOptions
 from ikem.skeleton import load_skeleton
 from ikem.training.checkpoint import load_tensors
-from ikem.training.classifier import build_encoder
+from ikem.training.precision import autocast
 from ikem.workflow.run_context import Job
 
 logger = logging.getLogger("ikem")
@@ -26,7 +26,7 @@ logger = logging.getLogger("ikem")
 _BATCH = 128
 
 
-def load_encoder(state: Path, modality: str, settings: Encoder, skeleton: str, prefix: str) -> STGCN:
+def load_encoder(state: Path, modality: str, settings: EncoderOptions, skeleton: str, prefix: str) -> nn.Module:
     """The trained encoder of a modality, in evaluation mode.
 
     Args:
@@ -49,15 +49,22 @@ def load_encoder(state: Path, modality: str, settings: Encoder, skeleton: str, p
 
 
 @torch.inference_mode()
-def embed_clips(encoder: STGCN, array: NDArray[np.float32], device: torch.device, precision: str) -> Tensor:
-    """Embed the clips of a modality array (N, 3, T, V, M): (N, hidden_dim) float32 on the CPU."""
+def embed_clips(encoder: nn.Module, array: NDArray[np.float32], device: torch.device, precision: str) -> Tensor:
+    """Embed the clips of a modality array (N, 3, T, V, M): (N, hidden_dim) float32 on the CPU.
+
+    The embedding of a clip is the mean over its bodies, absent ones (all zero) counted; all absent bodies have the same
+    one, so it is computed once for each batch.
+    """
     encoder.to(device).eval()
     parts = []
     for start in range(0, len(array), _BATCH):
-        # A copy in any case: of one body the transposed map is contiguous as it is, and cannot be written to.
-        clips = np.array(array[start : start + _BATCH].transpose(0, 4, 1, 2, 3), order="C")
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            parts.append(encoder(torch.from_numpy(clips).to(device)).float().cpu())
+        bodies = np.moveaxis(array[start : start + _BATCH], -1, 1)  # (B, M, 3, T, V)
+        present = bodies.any(axis=(2, 3, 4))
+        embedded = np.append(np.zeros_like(bodies[:1, 0]), bodies[present], axis=0)[:, None]  # an absent body is first
+        row = np.where(present, present.cumsum().reshape(present.shape), 0)
+        with autocast(device, precision):
+            of_bodies = encoder(torch.from_numpy(embedded).to(device)).float().cpu()
+        parts.append(of_bodies[torch.from_numpy(row)].mean(dim=1))
     return torch.cat(parts)
 
 
@@ -81,7 +88,7 @@ def embed_modalities(
         split: if given, embeddings are standardized over its training clips.
     """
     settings = job.settings
-    options = Encoder(**settings["encoder"])
+    options = encoder_options(settings["encoder"])
     embeddings: dict[str, Tensor] = {}
     for modality in settings["modalities"]:
         prefix = settings["encoder_prefix"]

@@ -14,12 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, get_args
+from typing import Any, Literal, ParamSpec, TypeVar, cast, get_args
 
 from ikem.errors import InputError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Backend = Literal["auto", "reference", "kernels"]
 Parameters = ParamSpec("Parameters")
@@ -152,13 +149,3 @@ def over_rows(kernel: Callable[[int, int], None], rows: int) -> None:
 def _pool() -> ThreadPoolExecutor:
     """One for the whole process; it starts as many threads as are ever busy at the same time."""
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="ikem-rows")
-
-
-def compiled(*tensors: Tensor | None) -> bool:
-    """Whether compiled kernels are to work on these tensors: float32 on a CPU, and no autocast to change that."""
-    return _backend != "reference" and _obstacle(Kernel(""), tensors) is None
-
-
-def plain() -> Any:
-    """Within it, all is computed by PyTorch's own operations."""
-    return backend("reference")

@@ -1,4 +1,4 @@
-"""Sections on training: schedule, encoder, contrast, recipe."""
+"""Sections on training: schedule, contrast, recipe."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from ikem.augment import PUBLISHED, AugmentationEntry
+from ikem.encoders.registry import EncoderEntry
+from ikem.encoders.stgcn.encoder import STGCN
 from ikem.schema import Settings, default_kind
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -132,23 +134,6 @@ class LinearSchedule(LabelSchedule):
     """Weight decay."""
 
 
-class Encoder(Settings):
-    """The ST-GCN and its projection head."""
-
-    hidden_channels: int = Field(16, ge=1)
-    """Channels of the first blocks; later ones have two and four times as many."""
-    hidden_dim: int = Field(256, ge=2)
-    """Width of the embedding."""
-    feature_dim: int = Field(128, ge=2)
-    """Width of the contrasted feature."""
-    dropout: float = Field(0.5, ge=0, lt=1)
-    """Share of activations dropped in each block but the first."""
-    initialization: Literal["published", "pytorch"] = "published"
-    """How parameters are drawn: with deviation 0.02 as published, or as PyTorch does, which short schedules need."""
-    graph_distances: Literal["one-hop", "true"] = "one-hop"
-    """Distances from the centre joint: known up to one hop as in the published code, or true ones."""
-
-
 class Relation(Settings):
     """Contrast with a queue."""
 
@@ -168,7 +153,7 @@ class Contrast(Relation):
 class Recipe(Settings):
     """How stage 1 is trained. Methods that name the same recipe share its stage-1 states."""
 
-    encoder: Encoder = Encoder()
+    encoder: EncoderEntry = STGCN()
     """The encoder and its projection head."""
     contrast: Contrast = Contrast()
     """Momentum contrast: queue, temperature, momentum of the key encoder."""

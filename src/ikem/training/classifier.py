@@ -11,30 +11,19 @@ from torch.nn import functional
 
 from ikem.augment import Views, parse_augmentations
 from ikem.encoders.initialization import initialize
-from ikem.encoders.stgcn import STGCN
+from ikem.encoders.registry import build_encoder, encoder_options
 from ikem.modalities import generate
-from ikem.settings.training import Encoder
-from ikem.skeleton import Skeleton, load_skeleton
+from ikem.skeleton import load_skeleton
 from ikem.training.loader import Batch, Clips
 from ikem.training.optimizers import build_optimizer
+from ikem.training.precision import autocast
 from ikem.training.seeding import seed_for
-
-
-def build_encoder(encoder: Encoder, skeleton: Skeleton) -> STGCN:
-    """The ST-GCN of the settings, its parameters not yet drawn."""
-    return STGCN(
-        skeleton,
-        hidden_channels=encoder.hidden_channels,
-        hidden_dim=encoder.hidden_dim,
-        dropout=encoder.dropout,
-        graph_distances=encoder.graph_distances,
-    )
 
 
 class Classifier(nn.Module):
     """An encoder with a linear classifier on its embedding."""
 
-    def __init__(self, encoder: STGCN, hidden_dim: int, classes: int) -> None:
+    def __init__(self, encoder: nn.Module, hidden_dim: int, classes: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.classifier = nn.Linear(hidden_dim, classes)
@@ -54,11 +43,9 @@ class ClassifierTrainer:
         """Set up from the settings of a job, with initial parameters."""
         self.settings, self.clips, self.device, self.modality = settings, clips, device, modality
         self.skeleton = load_skeleton(settings["skeleton"])
-        encoder = Encoder(**settings["encoder"])
+        encoder = encoder_options(settings["encoder"])
         self.model = Classifier(build_encoder(encoder, self.skeleton), encoder.hidden_dim, classes)
-        initialize(
-            self.model, seed_for(settings["seed"], "classifier", modality), settings["encoder"]["initialization"]
-        )
+        initialize(self.model, seed_for(settings["seed"], "classifier", modality), encoder.initialization)
         self.model.to(device)
         self.labels = torch.from_numpy(clips.labels).to(device)
         self.optimizer = build_optimizer(self.model.parameters(), settings["schedule"])
@@ -76,7 +63,7 @@ class ClassifierTrainer:
         inputs = generate(self.modality, position, batch.frames, self.skeleton)
         self.optimizer.zero_grad(set_to_none=True)
         self.model.train()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings["precision"] == "bfloat16"):
+        with autocast(self.device, self.settings["precision"]):
             logits = self.model(inputs, seed_for(self.settings["seed"], "dropout", self.modality, epoch, step))
         loss = functional.cross_entropy(logits.float(), self.labels.index_select(0, batch.rows))
         torch.autograd.backward(loss)

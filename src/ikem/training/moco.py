@@ -3,51 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ikem.encoders.graph import Distances
 from ikem.encoders.heads import exchange_head, projection_head
-from ikem.encoders.initialization import Initialization, initialize
-from ikem.encoders.stgcn import STGCN
+from ikem.encoders.initialization import initialize
+from ikem.encoders.registry import build_encoder
 from ikem.losses.cross_modal import implicit_losses, mined_losses
 from ikem.losses.infonce import info_nce
 from ikem.losses.queue import Queues
+from ikem.settings.encoders import EncoderOptions, Initialization
 from ikem.skeleton import Skeleton
 from ikem.training.parallel_apply import call_at_once
 from ikem.training.seeding import seed_for
 
 
-class EncoderSettings(Protocol):
-    """What describes an encoder and its head."""
-
-    @property
-    def hidden_channels(self) -> int: ...
-    @property
-    def hidden_dim(self) -> int: ...
-    @property
-    def feature_dim(self) -> int: ...
-    @property
-    def dropout(self) -> float: ...
-    @property
-    def graph_distances(self) -> Distances: ...
-
-
 class Branch(nn.Module):
     """An encoder and the head on it."""
 
-    def __init__(self, skeleton: Skeleton, settings: EncoderSettings, head: nn.Module) -> None:
+    def __init__(self, skeleton: Skeleton, settings: EncoderOptions, head: nn.Module) -> None:
         super().__init__()
-        self.encoder = STGCN(
-            skeleton,
-            settings.hidden_channels,
-            settings.hidden_dim,
-            settings.dropout,
-            graph_distances=settings.graph_distances,
-        )
+        self.encoder = build_encoder(settings, skeleton)
         self.head = head
 
     def forward(self, x: Tensor, dropout_seed: int) -> tuple[Tensor, Tensor]:
@@ -84,7 +63,7 @@ class MomentumContrast(nn.Module):
         self,
         modalities: Sequence[str],
         skeleton: Skeleton,
-        settings: EncoderSettings,
+        settings: EncoderOptions,
         queue_size: int,
         key_momentum: float,
         temperature: float,

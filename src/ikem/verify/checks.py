@@ -13,7 +13,7 @@ from ikem.augment import crop, shear
 from ikem.data.formats.ntu import read_skeleton
 from ikem.data.prepare import prepare_clips
 from ikem.encoders.graph import adjacency
-from ikem.encoders.stgcn import STGCN
+from ikem.encoders.stgcn.network import STGCN
 from ikem.errors import InputError
 from ikem.losses.cross_modal import implicit_losses, mined_losses
 from ikem.losses.infonce import info_nce

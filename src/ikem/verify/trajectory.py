@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import torch
 
+from ikem.encoders.stgcn.encoder import STGCN
 from ikem.errors import InputError
 from ikem.modalities import MODALITIES, generate_all
 from ikem.skeleton import load_skeleton
@@ -30,9 +29,7 @@ def trajectory(source: Source) -> dict[str, tuple[Array, Limit]]:
     hidden, width = source["init.encoder_q.fc.0.weight"].shape[0], source["init.encoder_q.edge_importance.0"].shape
     features, size = source["init.queue"].shape
     channels = source["init.encoder_q.st_gcn_networks.0.gcn.conv.weight"].shape[0] // width[0]
-    settings = SimpleNamespace(
-        hidden_channels=channels, hidden_dim=hidden, feature_dim=features, dropout=0.0, graph_distances="one-hop"
-    )
+    settings = STGCN(hidden_channels=channels, hidden_dim=hidden, feature_dim=features, dropout=0.0)
     model = MomentumContrast(
         modalities, skeleton, settings, queue_size=size, key_momentum=0.9, temperature=0.07, top_k=1, seed=0
     )

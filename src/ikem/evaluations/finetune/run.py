@@ -10,16 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ikem.encoders.registry import encoder_options
 from ikem.errors import InputError
 from ikem.evaluations.embed import load_encoder
 from ikem.evaluations.task import EncoderTask, Outcome
 from ikem.files import digest_of
 from ikem.modalities import generate
-from ikem.settings.training import Encoder
 from ikem.training.checkpoint import load_tensors, save_tensors
 from ikem.training.classifier import ClassifierTrainer
 from ikem.training.loader import Clips
 from ikem.training.loop import train
+from ikem.training.precision import autocast
 
 logger = logging.getLogger("ikem")
 
@@ -57,7 +58,7 @@ def _finetune(task: EncoderTask, number: int | None, rows: NDArray[np.int64], mo
     pretrained = load_encoder(
         task.states[modality],
         modality,
-        Encoder(**settings["encoder"]),
+        encoder_options(settings["encoder"]),
         settings["skeleton"],
         settings["encoder_prefix"],
     )
@@ -77,6 +78,6 @@ def _logits(trainer: ClassifierTrainer, clips: Clips, modality: str) -> Tensor:
     parts = []
     for batch in clips.batches(batches):
         inputs = generate(modality, batch.position, batch.frames, trainer.skeleton)
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=trainer.settings["precision"] == "bfloat16"):
+        with autocast(trainer.device, trainer.settings["precision"]):
             parts.append(trainer.model(inputs).float().cpu())
     return torch.cat(parts)

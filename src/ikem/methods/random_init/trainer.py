@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ikem.encoders.initialization import initialize
-from ikem.settings.training import Encoder
+from ikem.encoders.registry import build_encoder, encoder_options
 from ikem.skeleton import load_skeleton
-from ikem.training.classifier import build_encoder
 from ikem.training.loader import Batch, Clips
 from ikem.training.optimizers import build_optimizer
 from ikem.training.seeding import seed_for
@@ -25,7 +24,7 @@ class UntrainedEncoders:
         self, settings: Mapping[str, Any], clips: Clips, device: torch.device, inputs: Mapping[str, Path]
     ) -> None:
         """Draw the parameters."""
-        options, skeleton = Encoder(**settings["encoder"]), load_skeleton(settings["skeleton"])
+        options, skeleton = encoder_options(settings["encoder"]), load_skeleton(settings["skeleton"])
         branches = nn.ModuleDict()
         for modality in settings["modalities"]:
             encoder = build_encoder(options, skeleton)

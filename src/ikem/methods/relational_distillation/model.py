@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ikem.encoders.heads import exchange_head, projection_head
-from ikem.encoders.initialization import Initialization, initialize
+from ikem.encoders.initialization import initialize
 from ikem.losses.queue import Queues
 from ikem.losses.relational_distillation import relational_losses
+from ikem.settings.encoders import EncoderOptions, Initialization
 from ikem.skeleton import Skeleton
-from ikem.training.moco import Branch, EncoderSettings
+from ikem.training.moco import Branch
 from ikem.training.parallel_apply import call_at_once
 from ikem.training.seeding import seed_for
 
@@ -57,8 +58,8 @@ class RelationalDistillation(nn.Module):
         teacher_modalities: Sequence[str],
         student_modalities: Sequence[str],
         skeleton: Skeleton,
-        teacher_settings: EncoderSettings,
-        student_settings: EncoderSettings,
+        teacher_settings: EncoderOptions,
+        student_settings: EncoderOptions,
         queue_size: int,
         temperature: float,
         top_k: int,

@@ -10,14 +10,16 @@ import torch
 from torch import Tensor
 
 from ikem.augment import Views, parse_augmentations
+from ikem.encoders.registry import encoder_options
 from ikem.errors import InputError
 from ikem.methods.relational_distillation.model import RelationalDistillation
 from ikem.modalities import generate_all
-from ikem.settings.training import Encoder, Relation
+from ikem.settings.training import Relation
 from ikem.skeleton import load_skeleton
 from ikem.training.checkpoint import load_tensors
 from ikem.training.loader import Batch, Clips
 from ikem.training.optimizers import build_optimizer
+from ikem.training.precision import autocast
 from ikem.training.seeding import seed_for
 
 
@@ -39,8 +41,8 @@ class DistillationTrainer:
             settings["teacher_modalities"],
             settings["modalities"],
             self.skeleton,
-            Encoder(**settings["teacher_encoder"]),
-            Encoder(**settings["encoder"]),
+            encoder_options(settings["teacher_encoder"]),
+            encoder_options(settings["encoder"]),
             queue_size=contrast.queue_size,
             temperature=contrast.temperature,
             top_k=settings["top_k"],
@@ -78,7 +80,7 @@ class DistillationTrainer:
             for view, names in enumerate(("teacher_modalities", "modalities"))
         )
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings["precision"] == "bfloat16"):
+        with autocast(self.device, settings["precision"]):
             losses = self.model.losses(teacher, student, seed_for(settings["seed"], "dropout", epoch, step))
         torch.autograd.backward(list(losses.values()))
         self.optimizer.step()

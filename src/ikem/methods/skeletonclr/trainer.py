@@ -10,15 +10,17 @@ import torch
 from torch import Tensor
 
 from ikem.augment import Views, parse_augmentations
+from ikem.encoders.registry import encoder_options
 from ikem.errors import InputError
 from ikem.modalities import generate_all
-from ikem.settings.training import Contrast, Encoder
+from ikem.settings.training import Contrast
 from ikem.skeleton import load_skeleton
 from ikem.training.checkpoint import load_tensors
 from ikem.training.loader import Batch, Clips
 from ikem.training.loop import load_training_tensors
 from ikem.training.moco import MomentumContrast
 from ikem.training.optimizers import build_optimizer
+from ikem.training.precision import autocast
 from ikem.training.seeding import seed_for
 
 
@@ -39,7 +41,7 @@ class MomentumContrastTrainer:
         self.model = MomentumContrast(
             settings["modalities"],
             self.skeleton,
-            Encoder(**settings["encoder"]),
+            encoder_options(settings["encoder"]),
             queue_size=contrast.queue_size,
             key_momentum=contrast.key_momentum,
             temperature=contrast.temperature,
@@ -66,7 +68,7 @@ class MomentumContrastTrainer:
             generate_all(names, views(batch.position, batch.rows, view), batch.frames, self.skeleton) for view in (0, 1)
         )
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings["precision"] == "bfloat16"):
+        with autocast(self.device, self.settings["precision"]):
             losses = self.losses(query, key, seed_for(self.settings["seed"], "dropout", epoch, step))
         torch.autograd.backward(list(losses.values()))
         self.optimizer.step()
