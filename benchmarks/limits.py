@@ -20,8 +20,7 @@ from tabulate import tabulate
 
 from benchmarks.measure import ROOT
 from benchmarks.pair import Sizes
-from ikem.encoders.stgcn import SUBSETS, TEMPORAL_KERNEL, block_widths
-from ikem.encoders.temporal import WIDE
+from ikem.encoders.stgcn.network import SUBSETS, TEMPORAL_KERNEL, block_widths
 from ikem.kernels.product import times_transposed
 from ikem.process import keep_memory, use_threads
 
@@ -47,10 +46,9 @@ def modalities(sizes: Sizes) -> Cost:
     return sizes.modalities * each, (sizes.modalities - 1) * each / FLOAT * 30
 
 
-def encoder(sizes: Sizes, batch: int | None = None, backward: bool = True, training: bool = True) -> Cost:
+def encoder(sizes: Sizes, batch: int | None = None, backward: bool = True) -> Cost:
     """Of each block its input is read, what comes before the last normalisation and its output are written, and all are
-    read in the backward pass; the rest can be made again. Each convolution costs once forward and twice backward. In
-    training the wide ones are transformed."""
+    read in the backward pass; the rest can be computed again. Each convolution costs once forward, twice backward."""
     widths = [(AXES, sizes.hidden_channels, 1), *block_widths(sizes.hidden_channels, sizes.hidden_dim)]
     frames, clips = sizes.frames, (batch or sizes.batch) * BODIES
     moved, done = 0.0, 0.0
@@ -59,10 +57,7 @@ def encoder(sizes: Sizes, batch: int | None = None, backward: bool = True, train
         frames = (frames - 1) // stride + 1
         after = clips * frames * JOINTS
         moved += FLOAT * (before * inputs + 2 * after * outputs)
-        taps = float(TEMPORAL_KERNEL)
-        if training and stride == 1 and outputs >= WIDE:
-            taps = min(taps, (1 + 4 * ((frames + TEMPORAL_KERNEL // 2) // 2)) / frames)
-        done += 2 * before * inputs * outputs * SUBSETS + 2 * after * outputs * outputs * taps
+        done += 2 * before * inputs * outputs * SUBSETS + 2 * after * outputs * outputs * TEMPORAL_KERNEL
         if inputs != outputs and inputs != AXES:  # a shortcut of another shape; the first block has none
             done += 2 * after * inputs * outputs
     return (2 * moved, 3 * done) if backward else (moved, done)
@@ -113,7 +108,7 @@ def stage_2_step(sizes: Sizes) -> Cost:
 
 def distillation_step(sizes: Sizes) -> Cost:
     """Two views, teachers forward, students forward and backward, the losses."""
-    teachers = _times(sizes.modalities, encoder(sizes, backward=False, training=False))
+    teachers = _times(sizes.modalities, encoder(sizes, backward=False))
     students = _times(sizes.students, encoder(sizes))
     return _sum(_times(2, modalities(sizes)), teachers, students, distillation_losses(sizes))
 
@@ -122,7 +117,7 @@ def linear_evaluation(sizes: Sizes) -> Cost:
     """Each encoder forward over all clips; the classifiers' products are small beside it."""
     clips = sizes.train_clips + sizes.test_clips
     classifiers = 6 * 2 * sizes.modalities * sizes.train_clips * sizes.hidden_dim * sizes.classes * sizes.epochs
-    return _sum(_times(sizes.modalities, encoder(sizes, clips, backward=False, training=False)), (0.0, classifiers))
+    return _sum(_times(sizes.modalities, encoder(sizes, clips, backward=False)), (0.0, classifiers))
 
 
 LIMITS: dict[str, Callable[[Sizes], Cost]] = {

@@ -22,8 +22,7 @@ from benchmarks.pair import TINY, Sizes, in_memory, positions
 from benchmarks.parts_data import SEED
 from benchmarks.parts_losses import encoders
 from benchmarks.plain.stgcn import PlainSTGCN
-from ikem.encoders.stgcn import STGCN
-from ikem.kernels.dispatch import plain
+from ikem.encoders.stgcn.network import STGCN
 from ikem.process import keep_memory, use_threads
 from ikem.training.parallel_apply import call_at_once
 
@@ -70,29 +69,33 @@ def _one_by_one(models: Sequence[Callable[..., Tensor]], x: Tensor, *seed: int, 
     return call
 
 
-def _without_kernels(call: Call) -> Call:
-    def plainly() -> None:
-        with plain():
-            call()
-
-    return plainly
-
-
-def _at_once(some: _Encoders) -> Call:
+def _in_parallel(some: _Encoders, cast: bool = False) -> Call:
     modules = [_InTuple(encoder) for encoder in some.ours]
-    return lambda: _backward(value for (value,) in call_at_once(modules, [(some.batch, SEED)] * len(modules)))
+
+    def call() -> None:
+        with torch.autocast(some.batch.device.type, torch.bfloat16, enabled=cast):
+            embedded = call_at_once(modules, [(some.batch, SEED)] * len(modules))
+        _backward(value for (value,) in embedded)
+
+    return call
+
+
+def _checkpointed(some: _Encoders) -> Call:
+    for encoder in some.ours:
+        encoder.activation_checkpointing = True
+    return _in_parallel(some)
 
 
 OPTIONS: dict[str, Callable[[_Encoders], Call]] = {
     "plain eager float32": lambda some: _one_by_one(some.plain, some.disk),
     "plain, torch.compile": lambda some: _one_by_one([torch.compile(encoder) for encoder in some.plain], some.disk),
     "plain, bfloat16": lambda some: _one_by_one(some.plain, some.disk, cast=True),
-    "joints first, PyTorch's operations": lambda some: _without_kernels(_one_by_one(some.ours, some.batch, SEED)),
-    "joints first, bfloat16": lambda some: _one_by_one(some.ours, some.batch, SEED, cast=True),
-    "joints first, compiled kernels": lambda some: _one_by_one(some.ours, some.batch, SEED),
-    "the same, encoders at once": _at_once,
+    "joints first": lambda some: _one_by_one(some.ours, some.batch, SEED),
+    "joints first, encoders in parallel": _in_parallel,
+    "joints first, encoders in parallel, bfloat16": lambda some: _in_parallel(some, cast=True),
+    "joints first, encoders in parallel, activation checkpointing": _checkpointed,
 }
-"""Ways to run the encoders, by name; on a GPU the last two are PyTorch's operations, too."""
+"""Ways to run the encoders, by name."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

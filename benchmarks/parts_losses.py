@@ -13,7 +13,7 @@ from benchmarks.parts_data import SEED, SKELETON
 from benchmarks.plain import losses as plain_losses
 from benchmarks.plain.stgcn import PlainSTGCN
 from ikem.encoders.initialization import initialize
-from ikem.encoders.stgcn import STGCN
+from ikem.encoders.stgcn.network import STGCN
 from ikem.losses.cross_modal import implicit_losses, mined_losses
 from ikem.losses.relational_distillation import relational_losses
 

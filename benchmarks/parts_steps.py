@@ -46,6 +46,7 @@ def write_clips(folder: Path, position: Any, frames: Any, classes: int) -> Path:
 def settings(sizes: Sizes, dropout: float, **more: object) -> dict[str, Any]:
     """What a training job is told, with the published values."""
     encoder = {
+        "kind": "stgcn",
         "hidden_channels": sizes.hidden_channels,
         "hidden_dim": sizes.hidden_dim,
         "feature_dim": sizes.feature_dim,
