@@ -30,11 +30,11 @@ def checkpoint(module: nn.Module, *inputs: Any) -> Tensor:
 def _fixed_statistics(module: nn.Module) -> Iterator[None]:
     """Within it no BatchNorm of the module moves its running statistics."""
     norms = [norm for norm in module.modules() if isinstance(norm, nn.modules.batchnorm._BatchNorm)]
-    tracking = [norm.track_running_stats for norm in norms]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        norm.track_running_stats = norm.track_running_stats and not norm.training
+        norm.momentum, norm.num_batches_tracked = 0.0, None  # not counted, and the statistics keep their values
     try:
         yield
     finally:
-        for norm, before in zip(norms, tracking, strict=True):
-            norm.track_running_stats = before
+        for norm, (momentum, count) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count

@@ -65,7 +65,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, graph: Tensor, dropout_seed: int | None) -> Tensor:
         """(N, in, T, V) to (N, out, ceil(T / stride), V); graph (3, V, V), see `ikem.encoders.graph.adjacency`."""
-        y = F.relu(self.graph_norm(self.graph_convolution(x, graph * self.edge_importance)))
+        y = F.relu(self.graph_norm(self.graph_convolution(x, graph * self.edge_importance)), inplace=True)
         y = self.temporal_norm(self.temporal(y))
         if dropout_seed is not None:
             y = dropout(y, dropout_seed, self.dropout)
@@ -73,7 +73,7 @@ class Block(nn.Module):
             y = y + self.shortcut_norm(self.shortcut(x))
         elif self.residual:
             y = y + x
-        return F.relu(y)
+        return F.relu(y, inplace=True)
 
     def graph_convolution(self, x: Tensor, graph: Tensor) -> Tensor:
         """The sum over subsets k of (W_k x + b_k) A_k, where x A_k is taken first: (N, in, T, V) to (N, out, T, V)."""
@@ -97,7 +97,7 @@ class STGCN(nn.Module):
         activation_checkpointing: compute each block again in the backward pass instead of keeping its activations.
     """
 
-    graph: Tensor
+    adjacency: Tensor
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class STGCN(nn.Module):
         super().__init__()
         joints, axes = skeleton.joint_count, 3
         self.dropout, self.activation_checkpointing = dropout, activation_checkpointing
-        self.register_buffer("graph", torch.from_numpy(adjacency(skeleton, graph_distances)), persistent=False)
+        self.register_buffer("adjacency", torch.from_numpy(adjacency(skeleton, graph_distances)), persistent=False)
         self.input_norm = nn.BatchNorm1d(joints * axes)
         self.blocks = nn.ModuleList([Block((axes, hidden_channels), 1, joints, residual=False, dropout=0.0)])
         for inputs, outputs, stride in block_widths(hidden_channels, hidden_dim):
@@ -145,7 +145,7 @@ class STGCN(nn.Module):
         for number, block in enumerate(self.blocks):
             seed = None if dropout_seed is None or number == 0 else dropout_seed + number
             if self.activation_checkpointing and torch.is_grad_enabled():
-                x = checkpoint(block, x, self.graph, seed)
+                x = checkpoint(block, x, self.adjacency, seed)
             else:
-                x = block(x, self.graph, seed)
+                x = block(x, self.adjacency, seed)
         return x
