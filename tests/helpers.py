@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+from ikem.encoders.stgcn.encoder import STGCN
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
@@ -15,15 +16,12 @@ VECTORS = TESTS / "vectors"
 TINY = TESTS / "configs" / "tiny.yaml"
 
 
-@dataclass(frozen=True)
-class Narrow:
+class Narrow(STGCN):
     """An encoder small enough for tests."""
 
     hidden_channels: int = 4
     hidden_dim: int = 16
     feature_dim: int = 8
-    dropout: float = 0.5
-    graph_distances: str = "one-hop"
 
 
 def units(*shape, seed=0, dim=-1, dtype=torch.float64):

@@ -1,4 +1,7 @@
-"""All encoders by name. To add one: a folder with `encoder.py` and its network, and an entry in a recipe. No torch here."""
+"""All encoders by name. To add one: a folder with `encoder.py` and its network, and an entry in a recipe.
+
+Nothing here imports torch.
+"""
 
 from __future__ import annotations
 

@@ -88,7 +88,8 @@ class Queues(nn.Module):
         self.flush()
         super()._save_to_state_dict(*arguments)
 
-    def _load_from_state_dict(self, *arguments: Any) -> None:
+    def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *arguments: Any) -> None:
         self._pending = None
-        super()._load_from_state_dict(*arguments)
-        self._column = int(self.pointer)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+        if f"{prefix}pointer" in state_dict:  # that of the state, which is on the CPU
+            self._column = int(state_dict[f"{prefix}pointer"])

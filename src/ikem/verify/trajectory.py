@@ -55,7 +55,7 @@ def trajectory(source: Source) -> dict[str, tuple[Array, Limit]]:
         for modality, branch in branches.items():
             assert isinstance(branch, Branch)
             outputs[f"init.{state_dict_names.graph(role, modality)}"] = (
-                branch.encoder.adjacency.numpy(),
+                branch.encoder.get_buffer("adjacency").numpy(),
                 tolerances.general,
             )
     model.load_state_dict(state)
