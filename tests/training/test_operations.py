@@ -31,7 +31,7 @@ BUDGET = {
     "relational_distillation": 3350,
     "supervised": 1190,
 }
-"""Operations of a step of each stage, with the modalities of the tiny config; lower it when a step shrinks."""
+"""Operations of a step of each stage, with the modalities of the tiny config; to be lowered when a step shrinks."""
 
 CLIPS = 8
 

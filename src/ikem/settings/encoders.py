@@ -22,6 +22,3 @@ class EncoderOptions(Settings):
     """Width of the contrasted feature."""
     initialization: Initialization = "published"
     """How parameters are drawn: with deviation 0.02 as published, or as PyTorch does, which short schedules need."""
-    activation_checkpointing: bool = False
-    """Compute activations again in the backward pass instead of keeping them (`torch.utils.checkpoint`): less memory,
-    more time, the same results."""

@@ -21,6 +21,9 @@ class STGCN(EncoderOptions):
     """Share of activations dropped in each block but the first."""
     graph_distances: Literal["one-hop", "true"] = "one-hop"
     """Distances from the center joint: known up to one hop as in the published code, or true ones."""
+    activation_checkpointing: bool = False
+    """Compute the activations of a block again in the backward pass instead of keeping them (`torch.utils.checkpoint`):
+    less memory, more time, the same results."""
 
 
 ENCODER = Encoder(
