@@ -6,15 +6,13 @@ from functools import cache
 from pathlib import Path
 
 import filelock
-import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import RerunTrigger
-from snakemake.utils import update_config
 
 from ikem.errors import InputError
 from ikem.evaluations.registry import EVALUATIONS
 from ikem.methods.registry import STAGES
-from ikem.settings.loading import build_config
+from ikem.settings.loading import command_line_values, load_config
 from ikem.synthetic.settings import RAW_FILES
 from ikem.workflow.job_types import JOB_TYPES
 from ikem.workflow.plan import Plan
@@ -22,20 +20,13 @@ from ikem.workflow.staleness import Redo, announcement, remember_raw_files
 from ikem.workflow.tables_record import fault_of_tables
 
 
-def typed(value):
-    """What `--config` says, which arrives as text, as a config file would have it."""
-    if isinstance(value, dict):
-        return {name: typed(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [typed(part) for part in value]
-    return yaml.safe_load(value) if isinstance(value, str) else value
-
-
-update_config(config, typed(dict(workflow.config_settings.config)))
-
+# Snakemake has read the files itself, without a look at keys that are given twice.
 try:
     PLAN = Plan(
-        build_config(config, location=", ".join(map(str, workflow.configfiles)))
+        load_config(
+            *workflow.configfiles,
+            changes=command_line_values(dict(workflow.config_settings.config)),
+        )
     )
 except InputError as error:
     raise WorkflowError(str(error)) from None

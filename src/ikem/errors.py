@@ -1,8 +1,12 @@
 """The exceptions that a user is meant to read."""
 
+import re
+
+_CREDENTIALS = re.compile(r"//[^/\s]*@")
+
 
 class InputError(Exception):
-    """Something the user gave cannot be used.
+    """Something the user gave cannot be used. `user:password@` of an address is not repeated.
 
     Attributes:
         message: what is wrong, in one clause.
@@ -11,9 +15,16 @@ class InputError(Exception):
     """
 
     def __init__(self, message: str, *, location: str | None = None, hint: str | None = None) -> None:
-        self.message, self.location, self.hint = message, location, hint
+        self.message = message = without_credentials(message)
+        self.location = location = location and without_credentials(location)
+        self.hint = hint = hint and without_credentials(hint)
         text = f"{location}: {message}" if location else message
         super().__init__(f"{text}. {hint}" if hint else text)
+
+
+def without_credentials(text: str) -> str:
+    """The text without `user:password@` in its addresses."""
+    return _CREDENTIALS.sub("//", text)
 
 
 class Interrupted(Exception):

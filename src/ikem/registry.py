@@ -6,9 +6,10 @@ workflow reads all declarations and every job would wait for it. The code behind
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -68,3 +69,9 @@ def load(name: str) -> Any:
     """What "package.module:attribute" names."""
     module, attribute = name.split(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def nearest(word: Any, known: Iterable[str]) -> str:
+    """`, did you mean 'seeds'?` for a misspelt word that is close to a known one, else empty."""
+    found = difflib.get_close_matches(str(word).lower(), [*known], n=1)
+    return f", did you mean {found[0]!r}?" if found else ""

@@ -11,10 +11,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ikem.errors import InputError
 from ikem.files import digest_of
+from ikem.registry import nearest
+from ikem.yaml_loading import load_yaml, printable, read_text
 
 
 @dataclass(frozen=True)
@@ -67,18 +67,14 @@ def load_skeleton(name_or_path: str) -> Skeleton:
         InputError: no such skeleton, or the definition contradicts itself.
     """
     if name_or_path.endswith((".yaml", ".yml")):
-        location = name_or_path
-        try:
-            text = Path(name_or_path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"skeleton definition cannot be read ({error})", location=location) from error
+        location, text = printable(name_or_path), read_text(name_or_path)
     elif name_or_path in known_skeletons():
         location = f"skeleton {name_or_path}"
         text = (resources.files("ikem") / "skeletons" / f"{name_or_path}.yaml").read_text(encoding="utf-8")
     else:
         known = ", ".join(known_skeletons())
         raise InputError(
-            f"unknown skeleton {name_or_path!r}",
+            f"unknown skeleton {name_or_path!r}{nearest(name_or_path, known_skeletons())}",
             hint=f"Known are {known}; a path that ends in .yaml names one of your own",
         )
     return _parse(text, location)
@@ -87,12 +83,11 @@ def load_skeleton(name_or_path: str) -> Skeleton:
 @functools.lru_cache(maxsize=16)
 def _parse(text: str, location: str) -> Skeleton:
     """A plan of thousands of jobs asks for few skeletons."""
-    try:
-        definition = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"is not YAML ({error})", location=location) from error
-    return _build(definition, location)
+    return _build(load_yaml(text, location), location)
 
+
+_LARGEST = 200
+"""Joints that a skeleton may have."""
 
 _REQUIRED = {"name", "joints", "parents", "centre", "plane", "shoulders"}
 _OPTIONAL = {"rotation_partners", "graph_parents"}
@@ -105,8 +100,8 @@ def _build(definition: Any, location: str) -> Skeleton:
             location=location,
         )
     joints = definition["joints"]
-    if not isinstance(joints, list) or len(set(map(str, joints))) != len(joints) or len(joints) < 4:
-        raise InputError("joints must be a list of at least four different names", location=location)
+    if not isinstance(joints, list) or len(set(map(str, joints))) != len(joints) or not 4 <= len(joints) <= _LARGEST:
+        raise InputError(f"joints must be a list of 4 to {_LARGEST} different names", location=location)
     number = {str(joint): index for index, joint in enumerate(joints)}
 
     def find(joint: Any, key: str) -> int:

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from config_support import changed
-from helpers import ROOT
+from helpers import ROOT, TINY
 from ikem.errors import InputError
 from ikem.modalities import MODALITIES
 from ikem.schema import ModalityName
 from ikem.settings.benchmark import Config
-from ikem.settings.loading import build_config, load_config
+from ikem.settings.loading import build_config, command_line_values, load_config
+from ikem.settings.training import SGD, StepDecay
+from ikem.workflow.plan import Plan
 
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
 
@@ -24,48 +26,68 @@ def test_shipped_configs_are_valid(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "reported"),
     [
-        ("sedes", [0], ["sedes: unknown key", "[0]", "seeds"]),
-        ("seeds", "zero", ["seeds: 'zero'", "tuple"]),
-        ("recipes.tiny.schedule.epoch", 3, ["recipes.tiny.schedule.epoch: unknown key", "epochs"]),
-        ("recipes.tiny.schedule.epochs", "many", ["recipes.tiny.schedule.epochs: 'many'", "integer"]),
-        ("recipes.tiny.schedule.epochs", 0, ["recipes.tiny.schedule.epochs: 0", "greater than or equal to 1"]),
-        ("recipes.tiny.stage1_epochs", 9, ["recipes.tiny", "stage1_epochs must be less than schedule.epochs (4)"]),
+        ("sedes", [0], ["sedes: unknown key", "[0]", "did you mean 'seeds'?", "benchmark"]),
+        ("seeds", "zero", ["seeds: 'zero'", "a list is needed, such as [zero]"]),
+        ("recipes.tiny.schedule.epoch", 3, ["recipes.tiny.schedule.epoch: unknown key", "did you mean 'epochs'?"]),
+        ("recipes.tiny.schedule.epochs", "many", ["recipes.tiny.schedule.epochs: 'many'", "whole number"]),
+        ("recipes.tiny.schedule.epochs", 0, ["recipes.tiny.schedule.epochs: 0", "at least 1"]),
+        ("recipes.tiny.stage1_epochs", 9, ["recipes.tiny.stage1_epochs: it must be less than schedule.epochs (4)"]),
         ("recipes.tiny.contrast.temperature", 0.001, ["temperature: 0.001", "0.025"]),
-        ("methods.ikem-3.modalities", ["joint", "joints"], ["methods.ikem-3.modalities.1: 'joints'", "'motion'"]),
-        ("methods.ikem-3.modalities", ["joint", "joint"], ["methods.ikem-3", "differ"]),
-        ("methods.ikem-3.modalities", ["joint"], ["methods.ikem-3", "two or more"]),
-        ("methods.ikem-3.recipe", "huge", ["methods.ikem-3.recipe: 'huge'", "published, tiny"]),
+        ("recipes.tiny.schedule.decay.epoch", 4, ["recipes.tiny.schedule.decay.epoch: 4 must be less than epochs (4)"]),
+        ("recipes.tiny.schedule.learning_rate", "1e-3x", ["schedule.learning_rate: '1e-3x'", "a number is needed"]),
+        ("recipes.tiny.drop_last", 1, ["recipes.tiny.drop_last: 1", "true or false"]),
+        ("recipes.tiny.schedule", 5, ["recipes.tiny.schedule: 5", "a mapping of keys"]),
+        ("methods", None, ["methods: None", "a mapping of keys"]),
+        (
+            "methods.ikem-3.modalities",
+            ["joint", "joints"],
+            ["methods.ikem-3.modalities.1: 'joints'", "did you mean 'joint'?", "'motion'"],
+        ),
+        ("methods.ikem-3.modalities", ["joint", "joint"], ["methods.ikem-3.modalities: ", "differ"]),
+        ("methods.ikem-3.modalities", ["joint"], ["methods.ikem-3.modalities: two or more"]),
+        (
+            "methods.ikem-3.recipe",
+            "publisht",
+            ["methods.ikem-3.recipe: 'publisht'", "'published'?", "published, tiny"],
+        ),
         ("methods.student.teacher", "nobody", ["methods.student.teacher: 'nobody'", "ikem-6"]),
         ("methods.student.teacher", "random", ["methods.student.teacher: 'random'", "skeletonclr"]),
         ("methods.other", {"kind": "magic"}, ["methods.other.kind: 'magic'", "'ikem'"]),
+        ("methods.other", {"kind": "skeletonclrr"}, ["methods.other.kind: 'skeletonclrr'", "mean 'skeletonclr'?"]),
         ("methods.other", {"modalities": ["joint"]}, ["methods.other.kind", "'ikem'"]),
-        ("evaluations.semi-10.fraction", 1.5, ["evaluations.semi-10.fraction: 1.5", "less than 1"]),
+        ("evaluations.semi-10.fraction", 1.5, ["evaluations.semi-10.fraction: 1.5", "at most 1"]),
         ("benchmark.0.dataset", "moon", ["benchmark.0.dataset: 'moon'", "tiny"]),
         ("benchmark.0.protocols", ["xset"], ["benchmark.0.protocols: 'xset'", "xsub"]),
-        ("benchmark.0.methods", ["ikem-9"], ["benchmark.0.methods: 'ikem-9'", "ikem-6"]),
-        ("benchmark.0.evaluations", ["lineal"], ["benchmark.0.evaluations: 'lineal'", "linear"]),
+        ("benchmark.0.methods", ["ikem-9"], ["benchmark.0.methods: 'ikem-9'", "did you mean", "ikem-6"]),
+        ("benchmark.0.evaluations", ["lineal"], ["benchmark.0.evaluations: 'lineal'", "did you mean 'linear'?"]),
         ("benchmark", [], ["benchmark: []", "at least 1"]),
         ("datasets.tiny.protocols.xsub.test", [1], ["datasets.tiny.protocols.xsub.test: [1]", "not in train"]),
         ("datasets.tiny.protocols.xsub.train", [], ["datasets.tiny.protocols.xsub.train: []", "at least 1"]),
         ("datasets.tiny.synthetic.colour", 1, ["datasets.tiny.synthetic.colour: unknown key", "performers"]),
         ("datasets.; touch x", {}, ["datasets", "letters"]),
         ("datasets.empty", {"title": "E", "format": "ntu"}, ["datasets.empty.skeleton: is missing"]),
+        ("datasets.tiny.synthetic.actions", ["wavin"], ["datasets.tiny.synthetic.actions", "did you mean 'waving'?"]),
+        ("datasets.tiny.format", "ntuu", ["datasets.tiny.format: 'ntuu'", "did you mean 'ntu'?", "nwucla"]),
+        ("datasets.tiny.protocols.xsub.train", [1.5], ["datasets.tiny.protocols.xsub.train.0: 1.5", "quotes"]),
+        ("datasets.tiny.archives", {"a": {"file": "x"}}, ["datasets.tiny.archives: this or synthetic"]),
         ("compute.device", "tpu", ["compute.device: 'tpu'", "'cuda'"]),
+        ("compute.train.gpu", 2, ["compute.train.gpu: 2", "at most 1"]),
+        ("results", ".", ["results: '.'", "folder of their own"]),
     ],
 )
-def test_faults_are_told_in_one_line(path: str, value: Any, told: list[str]) -> None:
+def test_faults_are_reported_in_one_line(path: str, value: Any, reported: list[str]) -> None:
     with pytest.raises(InputError) as caught:
         build_config(changed(path, value), location="tiny.yaml")
-    lines = [line for line in str(caught.value).splitlines() if told[0] in line]
+    lines = [line for line in str(caught.value).splitlines() if reported[0] in line]
     assert lines, str(caught.value)
     assert str(caught.value).startswith("tiny.yaml: ")
-    for part in told:
+    for part in reported:
         assert part in lines[0]
 
 
-def test_every_fault_is_told() -> None:
+def test_every_fault_is_reported() -> None:
     values = changed("seeds", "zero")
     values["methods"]["ikem-3"]["top_k"] = 0
     with pytest.raises(InputError) as caught:
@@ -90,8 +112,8 @@ def test_published_protocol_is_the_default() -> None:
         0.07,
     )
     schedule = recipe.schedule
-    assert (schedule.epochs, recipe.stage1_epochs, schedule.decay_after) == (300, 150, 250)
-    assert (schedule.batch_size, schedule.learning_rate, schedule.momentum) == (128, 0.1, 0.9)
+    assert (schedule.epochs, recipe.stage1_epochs, schedule.decay) == (300, 150, StepDecay(epoch=250))
+    assert (schedule.batch_size, schedule.learning_rate, schedule.optimizer) == (128, 0.1, SGD())
     assert schedule.weight_decay == 1e-4
     assert (recipe.encoder.hidden_channels, recipe.encoder.hidden_dim, recipe.encoder.feature_dim) == (16, 256, 128)
 
@@ -100,8 +122,8 @@ def test_every_key_is_described() -> None:
     schema = Config.model_json_schema()
     for name, section in schema["$defs"].items():
         for key, value in section.get("properties", {}).items():
-            told = "description" in value or "$ref" in value or "const" in value or "anyOf" in value
-            assert told, f"{name}.{key} has no description"
+            described = "description" in value or "$ref" in value or "const" in value or "anyOf" in value
+            assert described, f"{name}.{key} has no description"
 
 
 def test_modality_names_are_the_registry() -> None:
@@ -118,3 +140,55 @@ def test_unreadable_files_are_named(tmp_path: Path, text: str) -> None:
         load_config(path)
     with pytest.raises(InputError, match=r"absent\.yaml"):
         load_config(tmp_path / "absent.yaml")
+
+
+def test_seeds_from_a_command_line() -> None:
+    assert command_line_values({"seeds": "[0,1]", "compute": {"threads": "2"}, "results": "a"}) == {
+        "seeds": [0, 1],
+        "compute": {"threads": 2},
+        "results": "a",
+    }
+    changes = command_line_values({"datasets": {"tiny": {"protocols": {"xsub": "{column: subject, train: [010]}"}}}})
+    assert load_config(TINY, changes=changes).datasets["tiny"].protocols["xsub"].train == ("010",)
+    with pytest.raises(InputError, match=r"^--config: seeds: 'x' is not allowed"):
+        load_config(TINY, changes=command_line_values({"seeds": "x"}))
+
+
+def test_a_fault_names_the_file_that_has_the_key(tmp_path: Path) -> None:
+    for name, text in {
+        "first": "seeds: 3\nmethods: {ikem-3: {top_k: 2}}",
+        "second": "compute: {threads: 0}\nmethods: {ikem-3: {recipe: tinny}}",
+    }.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_config(TINY, tmp_path / "first.yaml", tmp_path / "second.yaml")
+    first, second = str(caught.value).splitlines()
+    assert first.startswith(f"{tmp_path}/first.yaml: seeds: 3 is not allowed; a list is needed, such as [3]")
+    assert second.startswith(f"{tmp_path}/second.yaml: compute.threads: 0 is not allowed; it must be at least 1")
+    (tmp_path / "first.yaml").write_text("methods: {ikem-3: {top_k: 2}}")
+    (tmp_path / "second.yaml").write_text("methods: {ikem-3: {recipe: tinny}}")
+    with pytest.raises(InputError, match=r"second\.yaml: methods\.ikem-3\.recipe: 'tinny' .* mean 'tiny'\?"):
+        load_config(TINY, tmp_path / "first.yaml", tmp_path / "second.yaml")
+
+
+@pytest.mark.parametrize("text", ["results/", "./results", "results/.", ".//results", "results"])
+def test_a_folder_has_one_name(text: str) -> None:
+    config = build_config(changed("results", text) | {"data": f"./{text}"})
+    assert (config.results, config.data) == ("results", "results")
+    assert Plan(config).pattern("decode") == "results/{dataset}/decoded/samples.csv"
+
+
+def test_titles_are_derived_from_what_is_run() -> None:
+    config = build_config(changed("methods.student", {"teacher": "ikem-3", "recipe": "tiny"}))
+    assert title(config, "student") == "Student of IKEM-3"
+    assert title(build_config(changed("methods.student", {"teacher": "skeletonclr"})), "student") == (
+        "Student of SkeletonCLR"
+    )
+    assert title(config, "ikem-6") == "IKEM-6"
+    shorter = build_config(changed("methods.ikem-6", {"modalities": ["joint", "bone"]}))
+    assert title(shorter, "ikem-6") == "IKEM-2"
+    assert title(build_config(changed("methods.ikem-6", {"title": "Mine"})), "ikem-6") == "Mine"
+
+
+def title(config: Config, entry: str) -> str:
+    return config.methods[entry].title or config.methods[entry].default_title(entry, config)

@@ -14,7 +14,7 @@ SHAPES_NONE = {
     # What they say reaches a job through its settings and its inputs, which have digests of their own.
     *("data", "schema.py", "registry.py", "settings", "synthetic", "report"),
     # They decide where and when something is computed, and how it is written and reported.
-    *("errors.py", "files.py", "workflow"),
+    *("errors.py", "files.py", "registry.py", "workflow", "yaml_loading.py"),
 }
 
 IMPORT_ALL = """

@@ -22,7 +22,7 @@ import pandas as pd
 from ikem.data.arrayfile import ArrayWriter, RowReader, staging
 from ikem.data.clips import BODIES, Clip, Dropped, Floats, Reject, body_count, read_name_list
 from ikem.data.formats.base import Plan, Request, Result, opened
-from ikem.data.formats.registry import READERS
+from ikem.data.formats.registry import FORMATS, reader_of
 from ikem.data.progress import progress
 from ikem.data.rejected import Rejected, write_rejected
 from ikem.data.store import write_samples
@@ -77,7 +77,7 @@ def decode(
     """Read archives into `output`: coordinates.npy, samples.csv, rejected.csv and decode.json (a summary).
 
     Args:
-        format_name: an entry of READERS.
+        format_name: an entry of FORMATS.
         skeleton: name or path of the dataset's skeleton.
         archives: raw files by role; the role `missing_list` is a list of clips to leave out.
         output: folder; its files change only if all goes well, all of them.
@@ -93,13 +93,13 @@ def decode(
         InputError: an archive cannot be used, or too many clips cannot.
     """
     settings = settings or Decode()
-    if format_name not in READERS:
-        raise InputError(f"unknown format {format_name!r}", hint=f"Known are {', '.join(sorted(READERS))}")
+    if format_name not in FORMATS:
+        raise InputError(f"unknown format {format_name!r}", hint=f"Known are {', '.join(sorted(FORMATS))}")
     joints = load_skeleton(skeleton).joint_count
     request = Request(dict(archives), joints, settings.bodies, settings.setups)
     left_out = _left_out(archives, missing_list)
     opened.cache_clear()
-    plan = READERS[format_name].plan(request, left_out)
+    plan = reader_of(format_name).plan(request, left_out)
     rejected = Rejected(plan.rejected, settings, plan.total + sum(reject.clips for reject in plan.rejected))
     for note, count in plan.notes.items():
         logger.warning("%s: %d", note, count)
@@ -206,7 +206,7 @@ def _arrange(rows: list[dict[str, int | str]], path: Path) -> pd.DataFrame:
 
 
 def _read(format_name: str, request: Request, task: Any) -> list[Result]:
-    return READERS[format_name].read(request, task)
+    return reader_of(format_name).read(request, task)
 
 
 def _follow_parent() -> None:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+import math
+from collections.abc import Collection, Iterator
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ikem.evaluations.registry import EvaluationEntry
 from ikem.kernels.dispatch import Backend
 from ikem.methods.registry import MethodEntry
+from ikem.registry import nearest
 from ikem.schema import Folder, Name, Settings
 from ikem.settings.data import Dataset
 from ikem.settings.training import Recipe
 
-Seed = Annotated[int, Field(ge=0, strict=False)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1, strict=False)]
 """From a command line (`--config seeds=[0,1]`) numbers come as text."""
+
+
+_LARGEST = 100_000
+"""Results that a config may ask for."""
+
+
+def _below_the_working_folder(folder: str) -> str:
+    if folder == ".":
+        raise ValueError("results need a folder of their own, such as results")
+    return folder
 
 
 class Block(Settings):
@@ -23,40 +35,40 @@ class Block(Settings):
 
     dataset: Name
     """Dataset entry."""
-    protocols: tuple[Name, ...] = Field(min_length=1, strict=False)
+    protocols: tuple[Name, ...] = Field(min_length=1, max_length=1000, strict=False)
     """Protocols of the dataset."""
-    methods: tuple[Name, ...] = Field(min_length=1, strict=False)
+    methods: tuple[Name, ...] = Field(min_length=1, max_length=1000, strict=False)
     """Method entries."""
-    evaluations: tuple[Name, ...] = Field(min_length=1, strict=False)
+    evaluations: tuple[Name, ...] = Field(min_length=1, max_length=1000, strict=False)
     """Evaluation entries."""
-    seeds: tuple[Seed, ...] | None = Field(None, min_length=1, strict=False)
+    seeds: tuple[Seed, ...] | None = Field(None, min_length=1, max_length=1000, strict=False)
     """Seeds; by default those of the config."""
 
 
 class Resources(Settings):
     """What a job asks of a scheduler."""
 
-    gpu: int = Field(0, ge=0)
-    """Devices."""
-    mem_mb: int = Field(2000, ge=100)
+    gpu: int = Field(0, ge=0, le=1)
+    """Devices: one or none. A job computes on one; several jobs run side by side on several."""
+    mem_mb: int = Field(2000, ge=100, le=16_000_000)
     """Memory, MiB."""
-    runtime: int = Field(60, ge=1)
+    runtime: int = Field(60, ge=1, le=525_600)
     """Wall time, minutes."""
 
 
 class Compute(Settings):
     """Where and how jobs compute."""
 
-    threads: int = Field(1, ge=1)
+    threads: int = Field(1, ge=1, le=512)
     """Numeric threads of a job. They shape the last bits of a result, so they are part of what a result is."""
-    processes: int = Field(2, ge=1)
+    processes: int = Field(2, ge=1, le=512)
     """Processes that read archives."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device of training and embedding; auto: a GPU where there is one."""
     backend: Backend = "auto"
     """What computes losses and modalities. reference: plain PyTorch; kernels: faster replacements for float32 on a CPU,
     and an error where they cannot be used; auto: kernels where they can be used. The last bits of results differ."""
-    checkpoint_minutes: float = Field(5.0, ge=0)
+    checkpoint_minutes: float = Field(5.0, ge=0, le=10_080)
     """Minutes between checkpoints; one is also written when a signal asks the job to leave."""
     data: Resources = Resources(mem_mb=2000, runtime=120)
     """What a job that decodes, prepares or splits data asks of a scheduler."""
@@ -73,9 +85,9 @@ class Config(Settings):
 
     data: Folder = "data"
     """Folder of the raw files."""
-    results: Folder = "results"
+    results: Annotated[Folder, AfterValidator(_below_the_working_folder)] = "results"
     """Folder of all that is generated."""
-    seeds: tuple[Seed, ...] = Field((0,), min_length=1, strict=False)
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1, max_length=1000, strict=False)
     """Seeds of the runs."""
     datasets: dict[Name, Dataset] = Field(default_factory=dict)
     """Datasets by name: changes of published entries, or entries of your own."""
@@ -85,35 +97,50 @@ class Config(Settings):
     """Methods by name: changes of published entries, or entries of your own."""
     evaluations: dict[Name, EvaluationEntry] = Field(default_factory=dict)
     """Evaluations by name: changes of published entries, or entries of your own."""
-    benchmark: tuple[Block, ...] = Field(min_length=1, strict=False)
+    benchmark: tuple[Block, ...] = Field(min_length=1, max_length=1000, strict=False)
     """What is to be run."""
     compute: Compute = Compute()
     """Where and how jobs compute, and what they ask of a scheduler."""
 
     @model_validator(mode="after")
     def _references(self) -> Config:
-        for name, method in self.methods.items():
-            _require(f"methods.{name}.recipe", method.recipe, self.recipes)
-            method.check(name, self)
-        for number, block in enumerate(self.benchmark):
-            key = f"benchmark.{number}"
-            _require(f"{key}.dataset", block.dataset, self.datasets)
-            for part, known in (
-                ("protocols", self.datasets[block.dataset].protocols),
-                ("methods", self.methods),
-                ("evaluations", self.evaluations),
-            ):
-                for value in getattr(block, part):
-                    _require(f"{key}.{part}", value, known)
+        if faults := list(self._faults()):
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _faults(self) -> Iterator[str]:
+        lists = [
+            (block.protocols, block.methods, block.evaluations, block.seeds or self.seeds) for block in self.benchmark
+        ]
+        if (cells := sum(math.prod(map(len, parts)) for parts in lists)) > _LARGEST:
+            yield f"benchmark: it asks for {cells} results; at most {_LARGEST} are allowed, so divide it"
         for name, dataset in self.datasets.items():
             for protocol, split in dataset.protocols.items():
                 both = set(split.train) & set(split.test or ())
                 if both:
                     key = f"datasets.{name}.protocols.{protocol}.test"
-                    raise ValueError(f"{key}: {sorted(both, key=str)} trains already; allowed are values not in train")
-        return self
+                    yield f"{key}: {sorted(both, key=str)} trains already; allowed are values not in train"
+        for name, method in self.methods.items():
+            unknown = list(_unknown(f"methods.{name}.recipe", method.recipe, self.recipes))
+            yield from unknown
+            try:
+                if not unknown:
+                    method.check(name, self)
+            except ValueError as error:
+                yield str(error)
+        for number, block in enumerate(self.benchmark):
+            key = f"benchmark.{number}"
+            yield from _unknown(f"{key}.dataset", block.dataset, self.datasets)
+            protocols = self.datasets[block.dataset].protocols if block.dataset in self.datasets else block.protocols
+            for part, known in (
+                ("protocols", protocols),
+                ("methods", self.methods),
+                ("evaluations", self.evaluations),
+            ):
+                for value in getattr(block, part):
+                    yield from _unknown(f"{key}.{part}", value, known)
 
 
-def _require(key: str, value: str, known: Mapping[str, Any] | list[str] | tuple[str, ...]) -> None:
+def _unknown(key: str, value: str, known: Collection[str]) -> Iterator[str]:
     if value not in known:
-        raise ValueError(f"{key}: {value!r} is not known; allowed are {', '.join(sorted(known))}")
+        yield f"{key}: {value!r} is not known{nearest(value, known)}; allowed are {', '.join(sorted(known))}"

@@ -2,53 +2,98 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
-from ikem.schema import Name, Settings
+from ikem.data.formats.registry import FORMATS
+from ikem.registry import nearest
+from ikem.schema import Name, Settings, Title, path_of
 from ikem.synthetic.settings import SyntheticSettings
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
+
+
+def _without_password(address: str) -> str:
+    if "@" in urlsplit(address).netloc:
+        raise ValueError(
+            "an address with a user's name or password would be stored with the results and shown in the report; "
+            "put them into the file ~/.netrc (machine HOST login USER password PASSWORD), where downloads find them"
+        )
+    if urlsplit(address).scheme not in ("http", "https"):
+        path_of(address)
+    return address
+
+
+Address = Annotated[Text, AfterValidator(_without_password)]
+"""An http(s) address or the path of a file; one that `urlsplit` cannot read is refused, too."""
+
+
+def _text_or_whole_number(value: Any) -> Any:
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise ValueError("text or a whole number is needed; put it into quotes as it stands in the table of clips")
+
+
+SplitValue = Annotated[
+    Annotated[int, Field(ge=-(10**18), le=10**18)] | Annotated[str, StringConstraints(max_length=4000)],
+    BeforeValidator(_text_or_whole_number),
+]
+"""A value of a column. In a file it is text as written: 010 is "010", 1.10 is "1.10"."""
 
 
 class Archive(Settings):
     """One raw file, or an extracted folder, as its owner hands it out."""
 
-    file: str
+    file: Annotated[Text, AfterValidator(path_of)]
     """Name of the file or folder inside the `data` folder."""
-    url: str | None = None
-    """Where to download it: an http(s) address or the path of a file."""
-    google_drive: str | None = None
+    url: Address | None = None
+    """Where to download it: an http(s) address or the path of a file. A password belongs into ~/.netrc."""
+    google_drive: Text | None = None
     """Google Drive id to download it from."""
     md5: str | None = Field(None, pattern="^[0-9a-f]{32}$")
     """Expected MD5 of the file."""
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     """Expected SHA-256 of the file."""
-    terms: str | None = None
+    terms: Address | None = None
     """Where the owner's terms stand; a licensed file is downloaded only when `terms_accepted` is set."""
     terms_accepted: bool = False
     """True: you have agreed with the owner to the terms of this file."""
+
+    @model_validator(mode="after")
+    def _inside(self) -> Archive:
+        """What is downloaded is written inside the data folder."""
+        path = PurePath(self.file)
+        if (self.url or self.google_drive) and (path.is_absolute() or ".." in path.parts or not path.parts):
+            raise ValueError(f"file: {self.file!r} is outside the data folder, into which it would be downloaded")
+        return self
 
 
 class Counts(Settings):
     """Published numbers of clips of a protocol."""
 
-    train: int = Field(ge=1)
+    train: int = Field(ge=1, le=10**9)
     """Clips to train on."""
-    test: int = Field(ge=1)
+    test: int = Field(ge=1, le=10**9)
     """Clips to test on."""
 
 
 class Protocol(Settings):
     """A split of a dataset: which values of one column of samples.csv train, and which test."""
 
-    column: str
+    column: Text
     """Column of samples.csv that decides."""
-    train: tuple[int | str, ...] = Field(min_length=1, strict=False)
+    train: tuple[SplitValue, ...] = Field(min_length=1, max_length=100_000, strict=False)
     """Values of the column that train."""
-    test: tuple[int | str, ...] | None = Field(None, strict=False)
+    test: tuple[SplitValue, ...] | None = Field(None, max_length=100_000, strict=False)
     """Values of the column that test; by default all others."""
     counts: Counts | None = None
     """Published numbers of clips; other numbers are an error unless the dataset says `partial`."""
+
+
+Setup = Annotated[int, Field(ge=0, le=999)]
 
 
 class Decode(Settings):
@@ -63,7 +108,7 @@ class Decode(Settings):
     """Largest share of rejected clips; more stops the run."""
     trim_empty: bool = False
     """Remove the frames before the first and after the last that has a body; as published, they are kept."""
-    setups: tuple[int, int] | None = Field(None, strict=False)
+    setups: tuple[Setup, Setup] | None = Field(None, strict=False)
     """First and last setup of the dataset (format ntu). Clips of other setups belong to another dataset: they are
     counted and not used."""
 
@@ -80,19 +125,19 @@ class Prepare(Settings):
 class Dataset(Settings):
     """A dataset: its raw files, its reader, its skeleton, its protocols."""
 
-    title: str
+    title: Title
     """Name as tables show it."""
     format: Name
-    """Reader of the raw files: an entry of `ikem.data.formats.registry.READERS`."""
-    skeleton: str
+    """Reader of the raw files: an entry of `ikem.data.formats.registry.FORMATS`."""
+    skeleton: Text
     """Skeleton: a name known to the package, or the path of a YAML file."""
     archives: dict[Name, Archive] = Field(default_factory=dict)
     """Raw files by role; none for a synthetic dataset."""
     synthetic: SyntheticSettings | None = None
     """If given, the raw files are made by the benchmark itself with these settings, in the raw form of `format`."""
-    missing_list: str | None = None
+    missing_list: Name | None = None
     """Samples to leave out: a list that comes with the package, by name."""
-    class_names: tuple[str, ...] = Field((), strict=False, max_length=1000)
+    class_names: tuple[Title, ...] = Field((), strict=False, max_length=1000)
     """Names of the classes, in order of their label; empty: the labels' numbers."""
     protocols: dict[Name, Protocol] = Field(min_length=1)
     """Splits."""
@@ -105,10 +150,13 @@ class Dataset(Settings):
 
     @model_validator(mode="after")
     def _raw_files(self) -> Dataset:
+        if self.format not in FORMATS:
+            known = f"{nearest(self.format, FORMATS)}; allowed are {', '.join(FORMATS)}"
+            raise ValueError(f"format: {self.format!r} is not known{known}")
         if self.synthetic is not None and self.format not in ("ntu", "pkummd"):
-            raise ValueError(f"format {self.format!r} cannot be made: synthetic is for ntu and pkummd")
+            raise ValueError(f"format: {self.format!r} cannot be generated; synthetic is for ntu and pkummd")
         if self.decode.setups is not None and (self.format != "ntu" or self.decode.setups[0] > self.decode.setups[1]):
-            raise ValueError("decode.setups is the first and the last setup, and for format ntu only")
+            raise ValueError("decode.setups: it is the first and the last setup, and for format ntu only")
         if bool(self.archives) == (self.synthetic is not None):
-            raise ValueError("archives or synthetic must be given, and not both")
+            raise ValueError("archives: this or synthetic must be given, and not both")
         return self

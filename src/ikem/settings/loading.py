@@ -1,4 +1,4 @@
-"""Reading a config: laid over the library of published entries, validated, faults told in one line each.
+"""Reading a config: laid over the library of published entries, validated, faults reported in one line each.
 
 The library is `published.yaml` and `datasets/*.yaml` of the package: a config names what it uses from there, changes
 single keys of it, or adds entries of its own.
@@ -6,54 +6,97 @@ single keys of it, or adds entries of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from ikem.errors import InputError
 from ikem.settings.benchmark import Config
+from ikem.settings.faults import faults_of
+from ikem.yaml_loading import load_yaml, printable, read_yaml
+
+AS_WRITTEN = frozenset({"train", "test", "class_names"})
+"""Keys whose lists are texts as written: a session 010 or 1.10, a class "on"."""
+
+Source = tuple[str, Mapping[str, Any]]
+"""A config file by its name, or "--config", and its values."""
 
 
-def load_config(*paths: str | Path) -> Config:
+def load_config(*paths: str | Path, changes: Mapping[str, Any] | None = None) -> Config:
     """Read YAML files, each laid over those before it, and validate the whole.
 
+    Args:
+        paths: the files.
+        changes: values of a command line (`--config KEY=VALUE`), laid over the files.
+
     Raises:
-        InputError: a file cannot be read, or the config is not valid; one line for each fault.
+        InputError: a file cannot be read, or the config is not valid; one line for each fault, with the file that has
+            the key.
     """
-    merged: dict[str, Any] = {}
+    sources: list[Source] = []
     for path in paths:
-        try:
-            loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"config cannot be read ({' '.join(str(error).split())})", location=str(path)) from error
-        if not isinstance(loaded, dict):
-            raise InputError("config must be a mapping of keys", location=str(path))
-        merged = _lay_over(merged, loaded)
-    return build_config(merged, location=", ".join(map(str, paths)))
+        values = read_yaml(path, AS_WRITTEN)
+        if not isinstance(values, dict):
+            raise InputError("config must be a mapping of keys", location=printable(str(path)))
+        sources.append((printable(str(path)), values))
+    return _build([*sources, *([("--config", changes)] if changes else [])])
 
 
 def build_config(values: Mapping[str, Any], location: str = "config") -> Config:
-    """Validate a config that is already in memory (as Snakemake has it).
+    """Validate a config that is already in memory.
 
     Raises:
         InputError: the config is not valid; one line for each fault.
     """
+    return _build([(location, values)])
+
+
+def command_line_values(values: Any) -> Any:
+    """What `--config KEY=VALUE` says, which arrives as text, as a config file would have it."""
+    if isinstance(values, Mapping):
+        return {name: command_line_values(part) for name, part in values.items()}
+    if isinstance(values, list | tuple):
+        return [command_line_values(part) for part in values]
+    return load_yaml(values, "--config", AS_WRITTEN) if isinstance(values, str) else values
+
+
+def _build(sources: Sequence[Source]) -> Config:
+    merged: Any = _library()
+    for _, values in sources:
+        merged = _lay_over(merged, values)
     try:
-        return Config.model_validate(_lay_over(_library(), values))
+        return Config.model_validate(merged)
     except ValidationError as error:
-        faults = dict.fromkeys(_fault(dict(item)) for item in error.errors())
-        raise InputError(f"\n{location}: ".join(faults), location=location) from None
+        faults = [(_origin(fault, sources), fault) for fault in faults_of(error)]
+        lines = [fault if number == 0 else f"{name}: {fault}" for number, (name, fault) in enumerate(faults)]
+        raise InputError("\n".join(lines), location=faults[0][0]) from None
+
+
+def _origin(fault: str, sources: Sequence[Source]) -> str:
+    """The last of the files that have most of the key with which a fault begins."""
+    key = fault.split(": ", 1)[0]
+    return max(reversed(sources), key=lambda source: _known_part(source[1], key))[0]
+
+
+def _known_part(values: Any, key: str) -> int:
+    """How many characters of a dotted key lead to a value; names of entries may have dots, too."""
+    if isinstance(values, list | tuple):
+        values = {str(number): value for number, value in enumerate(values)}
+    if not isinstance(values, Mapping):
+        return 0
+    names = [str(name) for name in values if key == str(name) or key.startswith(f"{name}.")]
+    parts = {str(name): value for name, value in values.items()}
+    return max((len(name) + _known_part(parts[name], key[len(name) + 1 :]) for name in names), default=0)
 
 
 def _library() -> dict[str, Any]:
     package = resources.files("ikem")
-    library: dict[str, Any] = yaml.safe_load((package / "published.yaml").read_text(encoding="utf-8"))
+    library: dict[str, Any] = load_yaml((package / "published.yaml").read_text(encoding="utf-8"), "published.yaml")
     library["datasets"] = {
-        Path(entry.name).stem: yaml.safe_load(entry.read_text(encoding="utf-8"))
+        Path(entry.name).stem: load_yaml(entry.read_text(encoding="utf-8"), entry.name, AS_WRITTEN)
         for entry in sorted((package / "datasets").iterdir(), key=lambda entry: entry.name)
         if entry.name.endswith(".yaml")
     }
@@ -65,78 +108,3 @@ def _lay_over(below: Any, above: Any) -> Any:
     if isinstance(below, dict) and isinstance(above, Mapping):
         return below | {key: _lay_over(below.get(key), value) for key, value in above.items()}
     return dict(above) if isinstance(above, Mapping) else above
-
-
-def _fault(item: dict[str, Any]) -> str:
-    """One line: the key, the value, what is allowed."""
-    path = _keys(item["loc"])
-    key = ".".join(path) or "config"
-    kind, message, value = item["type"], str(item["msg"]), item.get("input")
-    if kind == "value_error" and not path:
-        return message.removeprefix("Value error, ")
-    if kind == "extra_forbidden":
-        return f"{key}: unknown key (value {_short(value)}); allowed are {', '.join(_allowed(item['loc'][:-1]))}"
-    if kind == "missing":
-        return f"{key}: is missing; it must be given"
-    if kind == "union_tag_not_found":
-        return f"{key}.kind: is missing; allowed are {', '.join(map(repr, _allowed(item['loc'])))}"
-    if kind == "union_tag_invalid":
-        return f"{key}.kind: {item['ctx']['tag']!r} is not known; allowed are {item['ctx']['expected_tags']}"
-    if kind == "string_pattern_mismatch" and path and path[-1] == "[key]":
-        return f"{'.'.join(path[:-1])}: not a name; allowed are letters, digits, '_', '.', '-', at most 64"
-    return f"{key}: {_short(value)} is not allowed; {message.removeprefix('Value error, ')}"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _keys(location: tuple[Any, ...]) -> list[str]:
-    """The keys of a config on the way to a fault; pydantic adds the kind of each union on the way."""
-    schema = Config.model_json_schema()
-    node: dict[str, Any] = schema
-    keys = []
-    for part in location:
-        node = _dereferenced(node, schema)
-        if part in node.get("discriminator", {}).get("mapping", {}):
-            node = {"$ref": node["discriminator"]["mapping"][part]}
-        else:
-            keys.append(str(part))
-            node = _child(node, str(part))
-    return keys
-
-
-def _allowed(location: tuple[Any, ...]) -> list[str]:
-    """The keys that the section at `location` knows, or, where no kind is chosen, the kinds."""
-    schema = Config.model_json_schema()
-    node: dict[str, Any] = schema
-    for part in location:
-        node = _dereferenced(node, schema)
-        mapping = node.get("discriminator", {}).get("mapping", {})
-        node = {"$ref": mapping[part]} if part in mapping else _child(node, str(part))
-    found = _dereferenced(node, schema)
-    return sorted(found.get("properties", {}) or found.get("discriminator", {}).get("mapping", {}))
-
-
-def _child(node: dict[str, Any], key: str) -> dict[str, Any]:
-    """The schema of a key, of an entry of a mapping, or of an item of a list; empty if there is none."""
-    if key in node.get("properties", {}):
-        return dict(node["properties"][key])
-    if "patternProperties" in node:
-        return dict(next(iter(node["patternProperties"].values())))
-    found = node.get("additionalProperties") or node.get("items") or {}
-    return dict(found) if isinstance(found, dict) else {}
-
-
-def _dereferenced(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """Follow references and optional values."""
-    while True:
-        if "$ref" in node:
-            node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
-        elif "allOf" in node:
-            node = node["allOf"][0]
-        elif "anyOf" in node:
-            node = next(option for option in node["anyOf"] if option.get("type") != "null")
-        else:
-            return node

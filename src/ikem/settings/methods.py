@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
-from ikem.schema import ModalityName, Name, Settings
+from ikem.schema import ModalityName, Name, Settings, Title
 
 if TYPE_CHECKING:
     from ikem.settings.benchmark import Config
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 class MethodOptions(Settings):
     """Base of the options of a method. A subclass adds `kind: Literal["<name of its folder>"]` and keys of its own."""
 
-    title: str | None = None
+    title: Title | None = None
     """Name as tables show it; by default the entry's name."""
-    published_as: str | None = None
+    published_as: Title | None = None
     """Name under which the tables look for published results of this very method."""
-    modalities: tuple[ModalityName, ...] = Field(min_length=1, strict=False)
+    modalities: tuple[ModalityName, ...] = Field(min_length=1, max_length=100, strict=False)
     """Modalities with an encoder each; results are given for each and for their fusion."""
     recipe: Name = "published"
     """Recipe of the encoders and of pretraining."""
@@ -27,7 +27,7 @@ class MethodOptions(Settings):
     @model_validator(mode="after")
     def _different(self) -> MethodOptions:
         if len(set(self.modalities)) != len(self.modalities):
-            raise ValueError("modalities must differ from one another")
+            raise ValueError("modalities: they must differ from one another")
         return self
 
     def check(self, entry: str, config: Config) -> None:

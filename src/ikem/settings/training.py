@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from ikem.augment import PUBLISHED, AugmentationEntry
-from ikem.schema import Settings, default_kind
+from ikem.schema import Count, Settings, default_kind
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -37,7 +37,7 @@ class StepDecay(Settings):
     """The learning rate drops once."""
 
     kind: Literal["step"] = "step"
-    epoch: int | None = Field(None, ge=1)
+    epoch: int | None = Field(None, ge=1, le=Count)
     """Epochs with the full learning rate; null: all."""
     factor: float = Field(0.1, gt=0, le=1)
     """Factor of the learning rate afterwards."""
@@ -47,7 +47,7 @@ class CosineDecay(Settings):
     """Linear warm-up, then half a cosine (Loshchilov and Hutter 2017, arXiv 1608.03983)."""
 
     kind: Literal["cosine"] = "cosine"
-    warmup_epochs: int = Field(0, ge=0)
+    warmup_epochs: int = Field(0, ge=0, le=Count)
     """Epochs of linear warm-up."""
     final: float = Field(0.0, ge=0, le=1)
     """Share of the learning rate that the cosine ends at."""
@@ -59,13 +59,13 @@ Decay = Annotated[Annotated[StepDecay | CosineDecay, Field(discriminator="kind")
 class Schedule(Settings):
     """How long is trained, in which batches, and by which optimizer."""
 
-    epochs: int = Field(ge=1)
+    epochs: int = Field(ge=1, le=Count)
     """Passes over the training clips."""
-    batch_size: int = Field(128, ge=2)
+    batch_size: int = Field(128, ge=2, le=65_536)
     """Clips of a step."""
-    learning_rate: float = Field(gt=0)
+    learning_rate: float = Field(gt=0, le=1000)
     """Learning rate of the first epochs."""
-    weight_decay: float = Field(1e-4, ge=0)
+    weight_decay: float = Field(1e-4, ge=0, le=100)
     """Weight decay: an L2 penalty with SGD, decoupled with AdamW."""
     optimizer: Optimizer = SGD()
     """What moves the parameters."""
@@ -77,7 +77,7 @@ class Schedule(Settings):
         begins = self.decay.epoch if isinstance(self.decay, StepDecay) else self.decay.warmup_epochs
         if begins is not None and begins >= self.epochs:
             key = "decay.epoch" if isinstance(self.decay, StepDecay) else "decay.warmup_epochs"
-            raise ValueError(f"{key} ({begins}) must be less than epochs ({self.epochs})")
+            raise ValueError(f"{key}: {begins} must be less than epochs ({self.epochs})")
         return self
 
     def job_settings(self, last_epoch: int | None = None) -> dict[str, Any]:
@@ -97,9 +97,9 @@ class Schedule(Settings):
 class PretrainingSchedule(Schedule):
     """The published schedule of pretraining, both stages together."""
 
-    epochs: int = Field(300, ge=1)
+    epochs: int = Field(300, ge=1, le=Count)
     """Passes over the training clips."""
-    learning_rate: float = Field(0.1, gt=0)
+    learning_rate: float = Field(0.1, gt=0, le=1000)
     """Learning rate of the first epochs."""
     decay: Decay = StepDecay(epoch=250)
     """How the learning rate falls."""
@@ -108,7 +108,7 @@ class PretrainingSchedule(Schedule):
 class DistillationSchedule(PretrainingSchedule):
     """The published schedule of distillation."""
 
-    epochs: int = Field(150, ge=1)
+    epochs: int = Field(150, ge=1, le=Count)
     """Passes over the training clips."""
     decay: Decay = StepDecay(epoch=125)
     """How the learning rate falls."""
@@ -117,7 +117,7 @@ class DistillationSchedule(PretrainingSchedule):
 class LabelSchedule(PretrainingSchedule):
     """The schedule of training encoder and classifier with labels."""
 
-    epochs: int = Field(100, ge=1)
+    epochs: int = Field(100, ge=1, le=Count)
     """Passes over the training clips."""
     decay: Decay = StepDecay(epoch=80)
     """How the learning rate falls."""
@@ -126,20 +126,20 @@ class LabelSchedule(PretrainingSchedule):
 class LinearSchedule(LabelSchedule):
     """The published schedule of linear evaluation."""
 
-    learning_rate: float = Field(3.0, gt=0)
+    learning_rate: float = Field(3.0, gt=0, le=1000)
     """Learning rate of the first epochs."""
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0, le=100)
     """Weight decay."""
 
 
 class Encoder(Settings):
     """The ST-GCN and its projection head."""
 
-    hidden_channels: int = Field(16, ge=1)
+    hidden_channels: int = Field(16, ge=1, le=4096)
     """Channels of the first blocks; later ones have two and four times as many."""
-    hidden_dim: int = Field(256, ge=2)
+    hidden_dim: int = Field(256, ge=2, le=65_536)
     """Width of the embedding."""
-    feature_dim: int = Field(128, ge=2)
+    feature_dim: int = Field(128, ge=2, le=65_536)
     """Width of the contrasted feature."""
     dropout: float = Field(0.5, ge=0, lt=1)
     """Share of activations dropped in each block but the first."""
@@ -152,7 +152,7 @@ class Encoder(Settings):
 class Relation(Settings):
     """Contrast with a queue."""
 
-    queue_size: int = Field(32768, ge=1)
+    queue_size: int = Field(32768, ge=1, le=Count)
     """Features kept as negatives."""
     temperature: float = Field(0.07, ge=0.025, le=10)
     """Temperature of the softmax."""
@@ -174,7 +174,7 @@ class Recipe(Settings):
     """Momentum contrast: queue, temperature, momentum of the key encoder."""
     schedule: PretrainingSchedule = PretrainingSchedule()
     """Schedule of pretraining, both stages together."""
-    stage1_epochs: int = Field(150, ge=1)
+    stage1_epochs: int = Field(150, ge=1, le=Count)
     """Stage 1 ends after this epoch; SkeletonCLR runs on, the exchanging methods begin."""
     drop_last: bool = True
     """Leave out the last, smaller batch of an epoch."""
@@ -186,5 +186,5 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _stages(self) -> Recipe:
         if self.stage1_epochs >= self.schedule.epochs:
-            raise ValueError(f"stage1_epochs must be less than schedule.epochs ({self.schedule.epochs})")
+            raise ValueError(f"stage1_epochs: it must be less than schedule.epochs ({self.schedule.epochs})")
         return self

@@ -1,16 +1,26 @@
-"""Readers by format. To add a format: one file with a reader, and one entry here."""
+"""Readers by format. To add a format: one file with a reader, and one entry here. A reader is imported when used."""
 
 from __future__ import annotations
 
-from ikem.data.formats.arrays import ArraysReader
-from ikem.data.formats.base import Reader
-from ikem.data.formats.clip_per_member import NtuReader, NwuclaReader
-from ikem.data.formats.pkummd import PkummdReader
+from functools import cache
+from typing import TYPE_CHECKING
 
-READERS: dict[str, Reader] = {
-    "ntu": NtuReader(),
-    "pkummd": PkummdReader(),
-    "nwucla": NwuclaReader(),
-    "arrays": ArraysReader(),
+from ikem.registry import load
+
+if TYPE_CHECKING:
+    from ikem.data.formats.base import Reader
+
+FORMATS: dict[str, str] = {
+    "ntu": "ikem.data.formats.clip_per_member:NtuReader",
+    "pkummd": "ikem.data.formats.pkummd:PkummdReader",
+    "nwucla": "ikem.data.formats.clip_per_member:NwuclaReader",
+    "arrays": "ikem.data.formats.arrays:ArraysReader",
 }
-"""Reader of each `format` that a dataset can name."""
+"""Class of the reader of each `format` that a dataset can name."""
+
+
+@cache
+def reader_of(name: str) -> Reader:
+    """The reader of a format."""
+    reader: Reader = load(FORMATS[name])()
+    return reader

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ikem.augment import PUBLISHED, AugmentationEntry
 from ikem.evaluations.declaration import Evaluation
+from ikem.schema import Count
 from ikem.settings.evaluations import EvaluationOptions
 from ikem.settings.training import LabelSchedule
 
@@ -18,7 +19,9 @@ class Finetune(EvaluationOptions):
     kind: Literal["finetune"]
     fraction: float = Field(1.0, ge=0.0001, le=1)
     """Share of the training labels; below 1 the evaluation is semi-supervised, and is repeated on label subsets."""
-    label_subsets: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1, strict=False)
+    label_subsets: tuple[Annotated[int, Field(ge=0, le=Count)], ...] = Field(
+        (0,), min_length=1, max_length=1000, strict=False
+    )
     """Numbers of the label subsets; each is a file of clip names. Without a meaning where `fraction` is 1."""
     sampling: Literal["per-class", "uniform"] = "per-class"
     """round(fraction x clips) of each class, at least one; or the whole number drawn uniformly."""

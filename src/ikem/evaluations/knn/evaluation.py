@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ikem.evaluations.declaration import Evaluation
 from ikem.registry import Source
+from ikem.schema import Count
 from ikem.settings.evaluations import EvaluationOptions
 
 
@@ -15,7 +16,7 @@ class Knn(EvaluationOptions):
     """Nearest neighbors by cosine similarity of frozen embeddings."""
 
     kind: Literal["knn"]
-    k: int = Field(1, ge=1)
+    k: int = Field(1, ge=1, le=Count)
     """Neighbors that vote; ties go to the class of the nearest of them."""
 
     @property

@@ -17,7 +17,7 @@ class CrosSCLR(ExchangeOptions):
     """Stage 2 with the explicit exchange (mined positives) alone."""
 
     kind: Literal["crossclr"]
-    momentum_modalities: tuple[ModalityName, ...] | None = Field(None, strict=False)
+    momentum_modalities: tuple[ModalityName, ...] | None = Field(None, max_length=100, strict=False)
     """Modalities whose key encoder keeps its momentum (EMA) update in stage 2; null: all."""
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from ikem.methods.declaration import Method, Stage, StageContext, epochs
 from ikem.methods.skeletonclr.method import MOMENTUM_CONTRAST
 from ikem.registry import Source
-from ikem.schema import ModalityName
+from ikem.schema import Count, ModalityName
 from ikem.settings.methods import MethodOptions
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 class ExchangeOptions(MethodOptions):
     """Options that every exchange of knowledge between modalities has."""
 
-    top_k: int = Field(1, ge=1)
+    top_k: int = Field(1, ge=1, le=Count)
     """Positives mined for each clip by each other modality."""
 
     @model_validator(mode="after")
     def _several(self) -> ExchangeOptions:
         if len(self.modalities) < 2:
-            raise ValueError("modalities must be two or more: one alone has no other to exchange with")
+            raise ValueError("modalities: two or more are needed; one alone has no other to exchange with")
         return self
 
     def check(self, entry: str, config: Config) -> None:
@@ -39,17 +39,23 @@ class IKEM(ExchangeOptions):
     """Stage 2 with the implicit knowledge exchange module."""
 
     kind: Literal["ikem"]
-    momentum_modalities: tuple[ModalityName, ...] = Field(("motion", "acceleration", "angular_velocity"), strict=False)
+    momentum_modalities: tuple[ModalityName, ...] = Field(
+        ("motion", "acceleration", "angular_velocity"), max_length=100, strict=False
+    )
     """Modalities whose key encoder keeps its momentum (EMA) update in stage 2."""
     explicit: bool = True
     """Exchange of mined positives."""
     implicit: bool = True
     """Exchange by the second head and the joint queue of all modalities."""
 
+    def default_title(self, entry: str, config: Config) -> str:
+        """See the base class."""
+        return f"IKEM-{len(self.modalities)}"
+
     @model_validator(mode="after")
     def _some(self) -> IKEM:
         if not (self.explicit or self.implicit):
-            raise ValueError("explicit or implicit must be true: without both nothing is exchanged")
+            raise ValueError("implicit: this or explicit must be true; without both nothing is exchanged")
         return self
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from ikem.methods.declaration import Method, Stage, StageContext
-from ikem.registry import JobName, Source
-from ikem.schema import Name
+from ikem.registry import JobName, Source, nearest
+from ikem.schema import Count, Name
 from ikem.settings.methods import MethodOptions
 from ikem.settings.training import DistillationSchedule, Relation
 
@@ -22,7 +22,7 @@ class RelationalDistillation(MethodOptions):
     kind: Literal["relational_distillation"]
     teacher: Name
     """Method whose encoders teach: one whose states hold features of a projection head."""
-    top_k: int = Field(1, ge=1)
+    top_k: int = Field(1, ge=1, le=Count)
     """Positives mined for each clip by each teacher modality."""
     contrast: Relation = Relation()
     schedule: DistillationSchedule = DistillationSchedule()
@@ -37,9 +37,8 @@ class RelationalDistillation(MethodOptions):
 
         teachers = sorted(name for name, other in config.methods.items() if METHODS[other.kind].teaches)
         if self.teacher not in teachers:
-            raise ValueError(
-                f"methods.{entry}.teacher: {self.teacher!r} cannot teach; allowed are {', '.join(teachers)}"
-            )
+            known = f"{nearest(self.teacher, teachers)}; allowed are {', '.join(teachers)}"
+            raise ValueError(f"methods.{entry}.teacher: {self.teacher!r} cannot teach{known}")
         queue = self.contrast.queue_size
         if self.top_k > queue:
             raise ValueError(f"methods.{entry}.top_k: more than the queue has; allowed are 1 to {queue}")
