@@ -15,10 +15,10 @@ def tiny() -> dict[str, Any]:
     return values
 
 
-def changed(path: str, value: Any) -> dict[str, Any]:
+def changed(path: str, value: Any, separator: str = ".") -> dict[str, Any]:
     values = copy.deepcopy(tiny())
     node: Any = values
-    *way, last = path.split(".")
+    *way, last = path.split(separator)
     for part in way:
         node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
     node[int(last) if isinstance(node, list) else last] = value

@@ -19,6 +19,7 @@ from ikem.settings.config_schema import config_schema
 from ikem.settings.loading import build_config, load_config
 from ikem.skeleton import load_skeleton
 from ikem.workflow.plan import Plan
+from ikem.workflow.reserved import NEXT_TO_PROTOCOLS
 from ikem.yaml_loading import DEPTH_LIMIT, SIZE_LIMIT, load_yaml, read_yaml
 
 INPUTS = Path(__file__).with_name("failing_inputs")
@@ -178,6 +179,35 @@ def test_18_a_config_that_is_not_utf8(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"config\.yaml: cannot be read \('utf-8' codec"):
         read_yaml(path)
+
+
+@pytest.mark.parametrize("name", ["tables", "figures", "logs", "plan.json", "report.html", "Tables", "LOGS"])
+def test_17_datasets_with_names_of_the_workflow(name: str) -> None:
+    values = tiny()
+    values["datasets"][name] = values["datasets"]["tiny"]
+    with pytest.raises(InputError, match=rf"datasets\.{name}: this name is the workflow's own"):
+        Plan(build_config(values))
+
+
+@pytest.mark.parametrize("name", ["results", "Results", "linear.json.run"])
+def test_17_evaluations_with_names_of_the_workflow(name: str) -> None:
+    with pytest.raises(InputError, match=rf"evaluations\.{name}: this name is the workflow's own"):
+        Plan(build_config(changed(f"evaluations/{name}", {"kind": "knn"}, "/")))
+
+
+@pytest.mark.parametrize("name", NEXT_TO_PROTOCOLS)
+def test_17_protocols_with_names_of_the_workflow(name: str) -> None:
+    protocol = {"column": "subject", "train": [1]}
+    with pytest.raises(InputError, match=rf"datasets\.tiny\.protocols\.{name}: this name is the workflow's own"):
+        Plan(build_config(changed(f"datasets.tiny.protocols.{name}", protocol)))
+
+
+def test_17_what_is_reserved_follows_from_the_jobs() -> None:
+    assert {"raw", "archives", "decoded", "prepared", "modalities", "splits", "label_subsets"} <= {*NEXT_TO_PROTOCOLS}
+    plan = Plan(build_config(tiny()))
+    own = {job.output.relative_to("results").parts[0] for job in plan.all_jobs()}
+    logs = {job.log.relative_to("results").parts[0] for job in plan.all_jobs()}
+    assert (own, logs) == ({"tiny"}, {"logs"})
 
 
 NO_BOUND: dict[str, str] = {}

@@ -17,6 +17,7 @@ from helpers import ROOT
 from ikem.evaluations.registry import EVALUATIONS
 from ikem.methods.registry import STAGES
 from ikem.workflow.job_types import JOB_TYPES
+from ikem.workflow.reserved import NEXT_TO_DATASETS, NEXT_TO_PROTOCOLS
 
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
 TINY = ROOT / "tests" / "configs" / "tiny.yaml"
@@ -66,6 +67,10 @@ def test_a_run_ends_with_tables(done: Path) -> None:
     assert {"joint", "joint+motion+bone"} <= set(table["streams"])
     for name in ("tables/linear.md", "tables/linear.csv", "report.html", "plan.json"):
         assert (done / "results" / name).stat().st_size
+    written = {path.name for path in (done / "results").iterdir() if not path.name.startswith(".")}
+    assert written == {"tiny", *NEXT_TO_DATASETS}
+    in_dataset = {path.name for path in (done / "results" / "tiny").iterdir() if not path.name.startswith(".")}
+    assert in_dataset == {"xsub", *NEXT_TO_PROTOCOLS}
 
 
 def test_a_second_run_finds_nothing_to_do(done: Path) -> None:

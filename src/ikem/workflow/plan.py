@@ -18,6 +18,7 @@ from ikem.files import canonical_json, digest_of
 from ikem.registry import JobName, job_name
 from ikem.settings.benchmark import Config
 from ikem.workflow.job_types import JOB_TYPES
+from ikem.workflow.reserved import check_names
 
 _WILDCARD = re.compile(r"\{(\w+)\}")
 
@@ -66,6 +67,8 @@ class Plan:
     """All jobs that a config can ask for, made when asked."""
 
     def __init__(self, config: Config) -> None:
+        """Raises InputError if an entry has a name that is the workflow's own."""
+        check_names(config)
         self.config = config
         self._jobs: dict[JobName, Job] = {}
 
