@@ -1,6 +1,10 @@
 """The exceptions that a user is meant to read."""
 
+from __future__ import annotations
+
+import contextlib
 import re
+from collections.abc import Iterator
 
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
 
@@ -25,6 +29,17 @@ class InputError(Exception):
 def without_credentials(text: str) -> str:
     """The text without `user:password@` in its addresses."""
     return _CREDENTIALS.sub("//", text)
+
+
+@contextlib.contextmanager
+def for_dataset(name: str) -> Iterator[None]:
+    """While the block runs, errors that speak of the keys of a dataset, `datasets.NAME.`, have its name there."""
+    try:
+        yield
+    except InputError as error:
+        key = f"datasets.{name}."
+        message, hint = (text and text.replace("datasets.NAME.", key) for text in (error.message, error.hint))
+        raise InputError(message or "", location=error.location, hint=hint) from error.__cause__
 
 
 class Interrupted(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.server
 import re
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from helpers import ROOT
 from ikem.data import acquire as module
 from ikem.data import download as downloading
 from ikem.data.acquire import get_archive
@@ -18,6 +20,10 @@ from ikem.data.fingerprint import located, write_record
 from ikem.errors import InputError
 from ikem.files import write_json
 from ikem.settings.data import Archive
+from ikem.settings.loading import load_config
+from ikem.workflow.execute import Options, run_job
+from ikem.workflow.plan import Plan
+from ikem.yaml_loading import load_yaml
 
 CONTENT = bytes(range(256)) * 4096 * 4  # 4 MiB
 MD5, SHA256 = hashlib.md5(CONTENT).hexdigest(), hashlib.sha256(CONTENT).hexdigest()
@@ -32,6 +38,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.requests: list[tuple[str, str | None]] = []
         self.break_after: list[int] = []  # bytes after which the next answers break off
         self.statuses: list[int] = []  # statuses of the next answers
+        self.password: str | None = None
         self.ranges, self.kind, self.range_shift = True, "application/zip", 0
 
     def url(self, path="/file.zip"):
@@ -49,7 +56,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server = self.server
         wanted = self.headers.get("Range")
         server.requests.append((self.path, wanted))
-        if self.path.startswith("/moved"):
+        if server.password and self.headers.get("Authorization") != server.password:
+            self.answer(401, b"", {"WWW-Authenticate": "Basic"})
+        elif self.path.startswith("/moved"):
             hops = int(self.path.rpartition("/")[2])
             target = f"/moved/{hops - 1}" if hops else "/file.zip"
             self.answer(302, b"", {"Location": target})
@@ -269,6 +278,29 @@ def test_licensed_files_are_downloaded_only_when_terms_are_accepted(server, tmp_
     assert server.requests == []
     get(tmp_path, url=server.url(), terms=terms, terms_accepted=True)
     assert len(server.requests) == 1
+
+
+def test_a_job_names_keys_that_work_as_printed(tmp_path):
+    job = Plan(load_config(ROOT / "config" / "ntu60.yaml")).job("acquire", {"dataset": "ntu60", "role": "s001_to_s017"})
+    with pytest.raises(InputError) as caught:
+        run_job(job.settings, {}, tmp_path / job.output, Options(data=tmp_path))
+    key, value = re.search(r"set (\S+): (true) to have", str(caught.value)).groups()
+    assert key == "datasets.ntu60.archives.s001_to_s017.terms_accepted"
+    values = load_yaml(value, "value")
+    for part in reversed(key.split(".")):
+        values = {part: values}
+    archives = load_config(ROOT / "config" / "ntu60.yaml", changes=values).datasets["ntu60"].archives
+    assert archives["s001_to_s017"].terms_accepted
+
+
+def test_passwords_are_found_in_netrc(server, tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login user password pa55word\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    server.password = "Basic " + base64.b64encode(b"user:pa55word").decode()
+    get(tmp_path, url=server.url())
+    monkeypatch.delenv("NETRC")
+    with pytest.raises(InputError, match="the server says 401"):
+        get(tmp_path / "other", url=server.url())
 
 
 def test_every_absent_file_is_listed(tmp_path):

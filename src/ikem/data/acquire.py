@@ -81,7 +81,8 @@ def check(path: Path, archive: Archive) -> None:
             raise InputError(
                 f"its {kind} is {found}, expected {expected}: it is not complete, or another file",
                 location=str(path),
-                hint=f"Delete it and get it anew; or, if you trust this version, change the {kind} in the config",
+                hint=f"Delete it and get it again; or, if you trust this version, change the {kind} of "
+                f"{archive.file} in datasets.NAME.archives",
             )
 
 
@@ -157,10 +158,10 @@ def _how(archives: Mapping[str, Archive], data: Path) -> str:
         elif archive.terms is not None and (archive.url or archive.google_drive):
             ways.append(
                 f"{archive.file}: agree with its owner ({archive.terms}), then put it into {data}, or set "
-                f"archives.{role}.terms_accepted: true to have it downloaded"
+                f"datasets.NAME.archives.{role}.terms_accepted: true to have it downloaded"
             )
         elif archive.terms is not None:
             ways.append(f"{archive.file}: ask its owner for it ({archive.terms}) and put it into {data}")
         elif not _may_download(archive):
-            ways.append(f"{archive.file}: put it into {data}, or give its address as archives.{role}.url")
+            ways.append(f"{archive.file}: put it into {data}, or give its address as datasets.NAME.archives.{role}.url")
     return "; ".join(ways)

@@ -35,7 +35,7 @@ class Rejected:
             raise InputError(
                 reject.reason,
                 location=f"{reject.archive}: {reject.member}{line}",
-                hint="Get the file again from its owner, or set decode.on_bad_clip: reject",
+                hint="Get the file again from its owner, or set datasets.NAME.decode.on_bad_clip: reject",
             )
         if self.clips > max(self._settings.max_rejected * self._total, 1000):
             self.check(self._total - self.clips)
@@ -60,9 +60,9 @@ class Rejected:
         )
         reasons = "; ".join(f"{count} x {reason}" for reason, count in list(self.by_reason().items())[:3])
         raise InputError(
-            f"{self.clips} of {total} clips cannot be used, more than decode.max_rejected "
+            f"{self.clips} of {total} clips cannot be used, more than datasets.NAME.decode.max_rejected "
             f"({self._settings.max_rejected:g}) allows: {reasons}. For example {examples}",
-            hint="Get the archive again from its owner, or raise decode.max_rejected",
+            hint="Get the archive again from its owner, or raise it",
         )
 
 

@@ -102,7 +102,7 @@ def make_split(
             )
             + describe_difference(samples["name"], rejected),
             location=f"split by {protocol.column}",
-            hint="Complete the archives, or set partial: true in the dataset to go on with these clips",
+            hint="Complete the archives, or set datasets.NAME.partial: true to go on with these clips",
         )
     known = sorted(set(values), key=lambda value: (len(value), value))
     missing = f"no clip has the value {', '.join(unknown)} of {protocol.column}"
@@ -135,7 +135,7 @@ def _check_labels(labels: pd.Series, classes: int | None) -> None:
         raise InputError(
             f"{beyond} clips have a label beyond the dataset's {classes} class_names, the highest is {last}; labels "
             f"count from 0, so the last name is that of label {classes - 1}",
-            hint="Correct class_names or the labels, or keep clips of another dataset out",
+            hint="Correct datasets.NAME.class_names or the labels, or keep clips of another dataset out",
         )
 
 
@@ -146,7 +146,7 @@ def _check_every_class(labels: pd.Series, classes: int | None, partial: bool) ->
     shown = ", ".join(map(str, empty[:10])) + (", ..." if empty[10:] else "")
     message = f"{len(empty)} of {count} classes have no clip: labels {shown}"
     if empty and classes is not None and not partial:
-        raise InputError(message, hint="Correct class_names, or set partial: true in the dataset")
+        raise InputError(message, hint="Correct datasets.NAME.class_names, or set datasets.NAME.partial: true")
     if empty:
         logger.warning("%s", message)
 

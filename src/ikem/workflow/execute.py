@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ikem.errors import for_dataset
 from ikem.process import use_threads
 from ikem.registry import load
 from ikem.workflow.job_types import JOB_TYPES
@@ -37,4 +38,5 @@ def run_job(
     with running(settings, output, inputs, log) as job:
         if "backend" in settings:
             load("ikem.kernels.dispatch:use_backend")(settings["backend"])
-        job.others.extend(load(JOB_TYPES[str(settings["kind"])].run)(job, inputs, options))
+        with for_dataset(job.dataset):
+            job.others.extend(load(JOB_TYPES[str(settings["kind"])].run)(job, inputs, options))

@@ -8,6 +8,7 @@ import functools
 import glob
 import json
 import logging
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -59,6 +60,12 @@ class Job:
         self.title = title
         self.inputs = {name: _check_input(name, path, self.settings) for name, path in inputs.items()}
         self._leaving = leaving or Leaving()
+
+    @property
+    def dataset(self) -> str:
+        """The dataset entry that the job belongs to, by its output's path; "NAME" if that is no path of a plan."""
+        words = self.title.split(" ")
+        return words[1] if len(words) > 1 and os.sep not in words[1] else "NAME"
 
     def checkpoint(self, part: str = "") -> Path:
         """Where the job keeps a checkpoint while it runs: no output of a rule, so nothing deletes it."""
@@ -157,7 +164,13 @@ def running(
         Interrupted: SIGTERM, SIGUSR1 or Ctrl-C came; what had to be saved was.
     """
     title = title_of(str(settings.get("kind", output.name)), output)
-    with _locked(output), logging_to(log, title), crashes_logged(log), _faults_told(), Leaving.heeding() as leaving:
+    with (
+        _locked(output),
+        logging_to(log, title),
+        crashes_logged(log),
+        _faults_told(settings),
+        Leaving.heeding() as leaving,
+    ):
         logger.info("%s%s", START, title)
         _remove_unfinished(output)
         started, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
@@ -213,16 +226,18 @@ def _remove_unfinished(output: Path) -> None:
 
 
 @contextlib.contextmanager
-def _faults_told() -> Iterator[None]:
+def _faults_told(settings: Mapping[str, Any]) -> Iterator[None]:
     """What the machine lacks is told in words. (A process that the kernel kills says nothing; `status` does.)"""
     try:
         yield
     except (MemoryError, RuntimeError, OSError) as error:
         words = " ".join(str(error).split())
         if isinstance(error, MemoryError) or re.search("out of memory|allocate memory", words, re.IGNORECASE):
+            kind = str(settings.get("kind"))
+            group = JOB_TYPES[kind].group if kind in JOB_TYPES else "train"
             raise InputError(
                 f"memory ran out ({words[:200] or 'no more could be had'})",
-                hint="Give jobs more (compute.*.mem_mb), run fewer at a time (--cores), or lower batch_size",
+                hint=f"Give jobs more (compute.{group}.mem_mb), run fewer at a time (--cores), or lower batch_size",
             ) from error
         if isinstance(error, OSError):
             raise InputError(error.strerror or words, location=str(error.filename or "a file")) from error
