@@ -6,11 +6,14 @@ import contextlib
 import re
 from collections.abc import Iterator
 
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")  # how Python reads such bytes in names of files
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
 
 
 class InputError(Exception):
-    """Something the user gave cannot be used. `user:password@` of an address is not repeated.
+    """Something the user gave cannot be used.
+
+    `user:password@` of an address is not repeated, and names of files are printable.
 
     Attributes:
         message: what is wrong, in one clause.
@@ -19,9 +22,9 @@ class InputError(Exception):
     """
 
     def __init__(self, message: str, *, location: str | None = None, hint: str | None = None) -> None:
-        self.message = message = without_credentials(message)
-        self.location = location = location and without_credentials(location)
-        self.hint = hint = hint and without_credentials(hint)
+        self.message = message = without_credentials(printable(message))
+        self.location = location = location and without_credentials(printable(location))
+        self.hint = hint = hint and without_credentials(printable(hint))
         text = f"{location}: {message}" if location else message
         super().__init__(f"{text}. {hint}" if hint else text)
 
@@ -29,6 +32,12 @@ class InputError(Exception):
 def without_credentials(text: str) -> str:
     """The text without `user:password@` in its addresses."""
     return _CREDENTIALS.sub("//", text)
+
+
+def printable(text: str) -> str:
+    """The text as it can be written as UTF-8: a byte of a file name that is not UTF-8 is `\\xe9`."""
+    named = _NOT_UTF8.sub(lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", text)
+    return named.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @contextlib.contextmanager

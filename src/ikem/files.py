@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,7 +63,9 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with atomic(path) as temporary:  # a file name that is not UTF-8 is stored as JSON's \udc80 ... \udcff
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
@@ -79,6 +82,22 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise InputError(f"is not JSON ({error})", location=str(path), hint="Delete it and run again") from error
 
 
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+
+def spreadsheet_cell(text: str) -> str:
+    """Free text as a cell of a CSV file that no spreadsheet takes for a formula: `'=x` for `=x`, `''=x` for `'=x`.
+
+    See OWASP, CSV injection. `text_of_cell` gives the text again.
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def text_of_cell(cell: str) -> str:
+    """The text that `spreadsheet_cell` was given."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
 def canonical_json(value: Any) -> str:
     """The one spelling of `value` as JSON: sorted keys, no spaces. Digests are taken of it."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -86,7 +105,7 @@ def canonical_json(value: Any) -> str:
 
 def digest_of(value: Any) -> str:
     """SHA-256 (hexadecimal) of the canonical JSON of `value`."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(value).encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def digest_file(path: str | os.PathLike[str]) -> str:

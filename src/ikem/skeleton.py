@@ -14,7 +14,7 @@ from typing import Any
 from ikem.errors import InputError
 from ikem.files import digest_of
 from ikem.registry import nearest
-from ikem.yaml_loading import load_yaml, printable, read_text
+from ikem.yaml_loading import load_yaml, read_text
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def load_skeleton(name_or_path: str) -> Skeleton:
         InputError: no such skeleton, or the definition contradicts itself.
     """
     if name_or_path.endswith((".yaml", ".yml")):
-        location, text = printable(name_or_path), read_text(name_or_path)
+        location, text = name_or_path, read_text(name_or_path)
     elif name_or_path in known_skeletons():
         location = f"skeleton {name_or_path}"
         text = (resources.files("ikem") / "skeletons" / f"{name_or_path}.yaml").read_text(encoding="utf-8")

@@ -96,7 +96,7 @@ def read_yaml(path: str | Path, as_written: frozenset[str] = frozenset()) -> Any
     Raises:
         InputError: it cannot be read, or is not YAML of this kind.
     """
-    return load_yaml(read_text(path), printable(str(path)), as_written)
+    return load_yaml(read_text(path), str(path), as_written)
 
 
 def read_text(path: str | Path) -> str:
@@ -110,12 +110,7 @@ def read_text(path: str | Path) -> str:
             return stream.read(SIZE_LIMIT + 1)
     except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a path that the system refuses
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot be read ({reason})", location=printable(str(path))) from error
-
-
-def printable(path: str) -> str:
-    """A path as text that can be written as UTF-8: bytes of a name that is not UTF-8 as `\\xe9`."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        raise InputError(f"cannot be read ({reason})", location=str(path)) from error
 
 
 def _error(problem: str, node: Any) -> yaml.MarkedYAMLError:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ikem.data import fingerprint as module
-from ikem.data.fingerprint import change_of, fingerprint, remember, write_record
+from ikem.data.fingerprint import change_of, fingerprint, located, remember, write_record
+from ikem.errors import InputError
 
 
 @pytest.fixture
@@ -123,3 +124,19 @@ def test_a_folder_is_not_a_file_of_the_same_content(tmp_path: Path) -> None:
     (tmp_path / "folder" / "x").write_text("1")
     (tmp_path / "file").write_text("1")
     assert fingerprint(tmp_path / "folder")[0] != fingerprint(tmp_path / "file")[0]
+
+
+def test_names_that_are_not_utf8(tmp_path: Path) -> None:
+    folder = tmp_path / "raw\udce9"
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("the file system refuses such names")
+    (folder / "caf\udce9.skeleton").write_bytes(b"1")
+    write_record(tmp_path / "record.json", folder)
+    (tmp_path / "record.json").read_text(encoding="utf-8")
+    assert located(tmp_path / "record.json") == folder
+    (folder / "caf\udce9.skeleton").write_bytes(b"2")
+    with pytest.raises(InputError, match=r"raw\\xe9: is not what it was .*caf\\xe9\.skeleton has changed") as caught:
+        located(tmp_path / "record.json")
+    str(caught.value).encode()

@@ -167,6 +167,7 @@ def test_18_a_file_name_that_is_not_utf8(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"caf\\xe9\.yaml: benchmark: is missing") as caught:
         load_config(path)
     str(caught.value).encode()
+    assert str(InputError("\ud800 \udcff")) == r"\ud800 \xff"
     with pytest.raises(InputError, match=r"results: .*UTF-8"):
         build_config(changed("results", "caf\udce9"))
     with pytest.raises(InputError, match=r"caf\\xe9\.yaml: needs the keys"):

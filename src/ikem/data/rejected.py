@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ikem.data.clips import Reject
 from ikem.errors import InputError
+from ikem.files import spreadsheet_cell, text_of_cell
 from ikem.settings.data import Decode
 
 _REASONS = 20
@@ -67,18 +68,25 @@ class Rejected:
 
 
 def write_rejected(path: Path, rejected: Iterable[Reject]) -> None:
-    """Write rejected.csv."""
+    """Write rejected.csv; a name that a spreadsheet would take for a formula has `'` before it."""
     with path.open("w", encoding="utf-8", newline="", errors="backslashreplace") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writerow(["archive", "member", "line", "reason", "clips"])
         for reject in rejected:
+            cells = [spreadsheet_cell(value) if isinstance(value, str) else value for value in astuple(reject)]
             # The writer does not quote a carriage return, at which readers end a row.
-            (quoted if "\r" in reject.archive + reject.member + reject.reason else writer).writerow(astuple(reject))
+            (quoted if any("\r" in str(cell) for cell in cells) else writer).writerow(cells)
 
 
 def read_rejected(path: Path) -> list[tuple[str, str]]:
     """Member and reason, with the line, of each row of rejected.csv."""
     with path.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    return [(row["member"], (f"line {row['line']}: " if row["line"] != "0" else "") + row["reason"]) for row in rows]
+    return [
+        (
+            text_of_cell(row["member"]),
+            (f"line {row['line']}: " if row["line"] != "0" else "") + text_of_cell(row["reason"]),
+        )
+        for row in rows
+    ]

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ikem.errors import InputError
 from ikem.evaluations.metrics import METRICS
-from ikem.files import read_json, write_text
+from ikem.files import read_json, spreadsheet_cell, text_of_cell, write_text
 from ikem.schema import ModalityName
 
 MODALITIES: tuple[str, ...] = get_args(ModalityName)
@@ -153,7 +153,7 @@ def write_results(rows: Iterable[Row], missing: Iterable[Missing], path: str | P
     for cell in sorted(set(missing)):
         line = {column: str(getattr(cell, column, "")) for column in COLUMNS}
         order = (cell.dataset, cell.protocol, cell.evaluation, cell.method, (9, ()), cell.seed, -1, 0)
-        lines.append((order, line | {"note": clean(cell.reason) or "no reason was given"}))
+        lines.append((order, line | {"note": spreadsheet_cell(clean(cell.reason)) or "no reason was given"}))
     stream = io.StringIO()
     writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -179,7 +179,7 @@ def read_results(path: str | Path) -> tuple[list[Row], list[Missing]]:
                 if line["note"]:
                     names = {key: line[key] for key in _TEXT if key != "streams"}
                     try:
-                        missing.append(Missing(**names, seed=int(line["seed"]), reason=line["note"]))
+                        missing.append(Missing(**names, seed=int(line["seed"]), reason=text_of_cell(line["note"])))
                     except ValueError as error:
                         raise InputError(f"line {number}: {error}", location=str(path), hint=hint) from error
             try:

@@ -17,7 +17,7 @@ from typing import TextIO
 from tabulate import tabulate
 
 from ikem.evaluations.metrics import METRICS
-from ikem.files import write_text
+from ikem.files import spreadsheet_cell, write_text
 from ikem.report.labels import Naming
 from ikem.report.layout import DAGGER, Entry, Section, Table, evaluations_of, lay_out, ordered_lines
 from ikem.report.results import read_results
@@ -72,7 +72,7 @@ def as_csv(table: Table, naming: Naming) -> str:
     """A table as CSV: every method and stream down, the figures of every split across; percent, two decimals."""
     lines: list[dict[str, str]] = []
     for method, streams in ordered_lines(table.summaries, naming):
-        line = {"method": method, "title": naming.method(method), "streams": streams}
+        line = {"method": method, "title": spreadsheet_cell(naming.method(method)), "streams": streams}
         for dataset, protocol in table.splits:
             line |= _csv_cell(table, Cell(method, streams, dataset, protocol))
         lines.append(line)

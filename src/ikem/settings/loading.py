@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from ikem.errors import InputError
 from ikem.settings.benchmark import Config
 from ikem.settings.faults import faults_of
-from ikem.yaml_loading import load_yaml, printable, read_yaml
+from ikem.yaml_loading import load_yaml, read_yaml
 
 AS_WRITTEN = frozenset({"train", "test", "class_names"})
 """Keys whose lists are texts as written: a session 010 or 1.10, a class "on"."""
@@ -40,8 +40,8 @@ def load_config(*paths: str | Path, changes: Mapping[str, Any] | None = None) ->
     for path in paths:
         values = read_yaml(path, AS_WRITTEN)
         if not isinstance(values, dict):
-            raise InputError("config must be a mapping of keys", location=printable(str(path)))
-        sources.append((printable(str(path)), values))
+            raise InputError("config must be a mapping of keys", location=str(path))
+        sources.append((str(path), values))
     return _build([*sources, *([("--config", changes)] if changes else [])])
 
 

@@ -56,7 +56,7 @@ def logging_to(log: Path | None, name: str = "") -> Iterator[None]:
     if log is not None:
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
-            handlers.append(_LogFile(log, mode="a", encoding="utf-8"))
+            handlers.append(_LogFile(log, mode="a", encoding="utf-8", errors="backslashreplace"))
             handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
         except OSError as error:
             raise InputError(
