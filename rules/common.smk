@@ -14,11 +14,11 @@ from ikem.evaluations.registry import EVALUATIONS
 from ikem.methods.registry import STAGES
 from ikem.settings.loading import command_line_values, load_config
 from ikem.synthetic.settings import RAW_FILES
+from ikem.workflow.advice import advice_on
 from ikem.workflow.job_types import JOB_TYPES
 from ikem.workflow.plan import Plan
 from ikem.workflow.staleness import Redo, announcement, remember_raw_files
 from ikem.workflow.tables_record import fault_of_tables
-
 
 # Snakemake has read the files itself, without a look at keys that are given twice.
 try:
@@ -106,8 +106,8 @@ def begin():
 
 
 def announce():
-    """Say how many finished jobs run again, and why; what others are built on first."""
-    for line in announcement(reversed(AGAIN.values())):
+    """Say what is odd, how many finished jobs run again, and why; what others are built on first."""
+    for line in [*advice_on(PLAN), *announcement(reversed(AGAIN.values()))]:
         print(line, file=sys.stderr)
 
 

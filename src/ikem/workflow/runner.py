@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from ikem.settings.benchmark import Config
+from ikem.workflow.advice import advice_on
 from ikem.workflow.execute import Options, run_job
 from ikem.workflow.plan import Plan
 from ikem.workflow.plan_file import write_plan
@@ -27,6 +28,7 @@ def run_all(config: Config, tables: bool = True) -> None:
     options = Options(compute.device, compute.checkpoint_minutes, compute.processes, Path(config.data))
     with Leaving.heeding() as leaving:
         jobs = redo.jobs(plan)
+        _print(*advice_on(plan))
         _print(*announcement(reason for job in jobs if (reason := redo.reason(job))))
         write_plan(plan)
         remember_raw_files(plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import torch
 
 from ikem.methods.registry import STAGES
 from ikem.registry import load
+from ikem.training.clip_counts import count_warnings
 from ikem.training.loader import training_clips
 from ikem.training.loop import finish, train
 from ikem.workflow.device import one_device
@@ -16,6 +18,8 @@ from ikem.workflow.run_context import Job
 
 if TYPE_CHECKING:
     from ikem.workflow.execute import Inputs, Options
+
+logger = logging.getLogger("ikem")
 
 
 def run_stage(job: Job, inputs: Inputs, options: Options) -> list[Path]:
@@ -29,6 +33,8 @@ def run_stage(job: Job, inputs: Inputs, options: Options) -> list[Path]:
     torch.set_num_threads(settings["threads"])
     with one_device(options.device, job) as device:
         clips = training_clips(inputs["prepared"], inputs["split"], device)
+        for warning in count_warnings(settings, clips.count):
+            logger.warning("%s", warning)
         trainer = load(STAGES[settings["kind"]].trainer)(settings, clips, device, inputs)
         epochs = settings["first_epoch"], settings["last_epoch"]
         history = train(
