@@ -30,8 +30,9 @@ from ikem.process import use_threads
 
 use_threads(1)
 
-from ikem.errors import InputError  # noqa: E402
 from tests.fuzz import configs, raw  # noqa: E402
+
+from ikem.errors import InputError  # noqa: E402
 
 Check = Callable[[random.Random, Path], str | None]
 KINDS: dict[str, Check] = {

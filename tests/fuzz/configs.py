@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.fuzz.mutations import mutated_yaml
 
 from ikem.settings.loading import load_config
 from ikem.skeleton import load_skeleton
 from ikem.workflow.advice import advice_on
 from ikem.workflow.plan import Plan
-from tests.fuzz.mutations import mutated_yaml
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = [*sorted((ROOT / "config").glob("*.yaml")), ROOT / "tests" / "configs" / "tiny.yaml"]
@@ -40,7 +40,7 @@ def skeleton(draw: random.Random, folder: Path) -> str | None:
     path = folder / "skeleton.yaml"
     path.write_bytes(mutated_yaml(draw, draw.choice(SKELETONS).read_text(encoding="utf-8")))
     loaded = load_skeleton(str(path))
-    said = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
+    said = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     if list(loaded.joints) != said["joints"]:
         return f"joints are {loaded.joints}, the file says {said['joints']}"
     bones = {loaded.joints[v]: loaded.joints[parent] for v, parent in enumerate(loaded.parents) if v != parent}
