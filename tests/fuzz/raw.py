@@ -189,22 +189,21 @@ def arrays(draw: random.Random, folder: Path) -> str | None:
     (own / "samples.csv").write_bytes(table)
     (own / "skeletons.npy").write_bytes(array)
     summary, samples, _ = read(folder, "arrays", FIVE, {"folder": own})
-    said = list(csv.DictReader(io.StringIO(table.decode("utf-8-sig"), newline="")))
+    header, *said = [fields for fields in csv.reader(io.StringIO(table.decode("utf-8-sig"), newline="")) if fields]
     if accounted(summary) < len(said):
         return f"{len(said)} rows, {summary}"
+    whole = [dict(zip(header, fields, strict=True)) for fields in said if len(fields) == len(header)]
     for row in samples.to_dict("records"):
-        if not any(
-            row_is(row, line)
-            for line in said
-            if row["name"] in {text and text.strip(" \t") for text in line.values() if isinstance(text, str)}
-        ):
+        if not any(row_is(row, line) for line in whole):
             return f"{row} is no row of the table"
     return REJECTED if summary["rejected"] else None
 
 
 def row_is(row: Mapping[str, Any], line: Mapping[str, str]) -> bool:
     """Whether a row of the samples is what a line of the table says; `start` is that of the new array."""
-    numbers = ("label", "frames", "subject", "camera", "setup", "replication", "bodies")
-    cells = {column.strip(): text for column, text in line.items()}
-    said = {column: int(text) if column in numbers else text.strip(" \t") for column, text in cells.items()}
-    return all(row[column] == value for column, value in said.items() if column != "start")
+    cells = {column.strip(): text.strip(" \t") for column, text in line.items()}
+    return all(
+        int(text) == row[column] if isinstance(row[column], int) and text.strip("+-").isdigit() else text == row[column]
+        for column, text in cells.items()
+        if column != "start"
+    )
