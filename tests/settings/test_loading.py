@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from config_support import changed
+from config_support import changed, tiny
 from helpers import ROOT, TINY
 from ikem.errors import InputError
 from ikem.modalities import MODALITIES
@@ -94,6 +94,13 @@ def test_every_fault_is_reported() -> None:
         build_config(values)
     assert "seeds" in str(caught.value)
     assert "methods.ikem-3.top_k" in str(caught.value)
+
+
+def test_many_faults_are_counted() -> None:
+    with pytest.raises(InputError) as caught:
+        build_config(tiny() | {f"key{number}": 1 for number in range(100)})
+    lines = str(caught.value).splitlines()
+    assert (len(lines), lines[-1]) == (21, "and 80 more")
 
 
 def test_a_config_changes_single_keys_of_the_library() -> None:

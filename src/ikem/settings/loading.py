@@ -21,6 +21,9 @@ from ikem.yaml_loading import load_yaml, read_yaml
 AS_WRITTEN = frozenset({"train", "test", "class_names"})
 """Keys whose lists are texts as written: a session 010 or 1.10, a class "on"."""
 
+_MOST = 20
+"""Faults that one message lists."""
+
 Source = tuple[str, Mapping[str, Any]]
 """A config file by its name, or "--config", and its values."""
 
@@ -71,7 +74,8 @@ def _build(sources: Sequence[Source]) -> Config:
         return Config.model_validate(merged)
     except ValidationError as error:
         faults = [(_origin(fault, sources), fault) for fault in faults_of(error)]
-        lines = [fault if number == 0 else f"{name}: {fault}" for number, (name, fault) in enumerate(faults)]
+        lines = [fault if number == 0 else f"{name}: {fault}" for number, (name, fault) in enumerate(faults[:_MOST])]
+        lines += [f"and {len(faults) - _MOST} more"] if len(faults) > _MOST else []
         raise InputError("\n".join(lines), location=faults[0][0]) from None
 
 
