@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from ikem.augment import PUBLISHED, AugmentationEntry
+from ikem.encoders.registry import EncoderEntry
+from ikem.encoders.stgcn.encoder import STGCN
 from ikem.schema import Count, Settings, default_kind
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -130,23 +132,6 @@ class LinearSchedule(LabelSchedule):
     """Learning rate of the first epochs."""
     weight_decay: float = Field(0.0, ge=0, le=100)
     """Weight decay."""
-
-
-class Encoder(Settings):
-    """The ST-GCN and its projection head."""
-
-    hidden_channels: int = Field(16, ge=1, le=4096)
-    """Channels of the first blocks; later ones have two and four times as many."""
-    hidden_dim: int = Field(256, ge=2, le=65_536)
-    """Width of the embedding."""
-    feature_dim: int = Field(128, ge=2, le=65_536)
-    """Width of the contrasted feature."""
-    dropout: float = Field(0.5, ge=0, lt=1)
-    """Share of activations dropped in each block but the first."""
-    initialization: Literal["published", "pytorch"] = "published"
-    """How parameters are drawn: with deviation 0.02 as published, or as PyTorch does, which short schedules need."""
-    graph_distances: Literal["one-hop", "true"] = "one-hop"
-    """Distances from the centre joint: known up to one hop as in the published code, or true ones."""
 
 
 class Relation(Settings):
