@@ -9,19 +9,14 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from helpers import TINY
 from ikem.methods.registry import STAGES
 from ikem.registry import load
-from ikem.settings.loading import load_config
-from ikem.training.checkpoint import save_tensors
 from ikem.training.loader import Clips
-from ikem.training.loop import training_tensors
-from ikem.workflow.plan import Plan
+from stage_support import stage_jobs, write_prepared
 
 BUDGET = {
     "momentum_contrast": 1700,
@@ -53,33 +48,12 @@ class Counting(TorchDispatchMode):
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """A prepared dataset of random clips."""
-    folder = tmp_path_factory.mktemp("prepared")
-    generator = np.random.default_rng(0)
-    np.save(folder / "position.npy", generator.normal(size=(CLIPS, 3, 16, 25, 2)).astype(np.float32))
-    table = pd.DataFrame({"name": [f"clip{number}" for number in range(CLIPS)], "bodies": 2, "frames": 30})
-    table.assign(label=np.arange(CLIPS) % 3).to_csv(folder / "samples.csv", index=False)
-    return folder / "position.npy"
+    return write_prepared(tmp_path_factory.mktemp("prepared"), CLIPS)
 
 
 @pytest.fixture(scope="module")
 def jobs(prepared, tmp_path_factory):
-    """For each stage that trains: settings of a job, and the states of the jobs that it needs, not yet trained."""
-    folder = tmp_path_factory.mktemp("states")
-    clips = Clips(prepared, np.arange(CLIPS), torch.device("cpu"), resident=True)
-    states, found = {}, {}
-    for job in Plan(load_config(TINY)).all_jobs():
-        stage = STAGES.get(job.name.kind)
-        if stage is None:
-            continue
-        inputs = {name: states[needed.name] for name, needed in job.inputs.items() if needed.name in states}
-        settings = job.settings
-        trainer = load(stage.trainer)(settings, clips, torch.device("cpu"), inputs)
-        states[job.name] = folder / f"{len(states)}.safetensors"
-        save_tensors(states[job.name], training_tensors(trainer), {})
-        if settings["last_epoch"] > settings["first_epoch"]:
-            found[stage.name] = settings, inputs
-    return found
+    return stage_jobs(prepared, CLIPS, tmp_path_factory.mktemp("states"))
 
 
 @pytest.mark.parametrize("stage", BUDGET)
