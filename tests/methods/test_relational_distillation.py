@@ -38,6 +38,10 @@ def views(clips=4, seed=0):
     return {name: torch.randn(clips, 2, 3, 8, 25, generator=generator) for name in names}
 
 
+def sgd(distillation, learning_rate, momentum, weight_decay):
+    return torch.optim.SGD(distillation.student.parameters(), learning_rate, momentum, weight_decay=weight_decay)
+
+
 def step(distillation, optimizer, seed):
     optimizer.zero_grad(set_to_none=True)
     losses = distillation.losses(views(seed=seed), views(seed=seed + 100), dropout_seed=seed)
@@ -80,7 +84,7 @@ def test_a_step_in_its_parts(mining):
 def test_the_teacher_is_frozen():
     distillation = model()
     before = copy.deepcopy(distillation.teacher.state_dict())
-    optimizer = distillation.optimizer(0.1, 0.9, 1e-4)
+    optimizer = sgd(distillation, 0.1, 0.9, 1e-4)
     step(distillation, optimizer, 1)
     distillation.train()
     step(distillation, optimizer, 2)
@@ -91,7 +95,7 @@ def test_the_teacher_is_frozen():
 def test_the_published_teacher_is_in_training_mode():
     distillation = model(teacher_mode="published")
     before = copy.deepcopy(distillation.teacher.state_dict())
-    step(distillation, distillation.optimizer(0.1, 0.9, 1e-4), 1)
+    step(distillation, sgd(distillation, 0.1, 0.9, 1e-4), 1)
     after = distillation.teacher.state_dict()
     for name, value in before.items():
         moved = not torch.equal(after[name], value)
@@ -109,19 +113,19 @@ def test_teacher_is_that_of_the_state():
 
 def test_a_student_does_not_depend_on_the_other_students(threads):
     both, one = model(), model(["motion"])
-    losses = step(both, both.optimizer(0.1, 0.9, 1e-4), 1)
-    assert alike(step(one, one.optimizer(0.1, 0.9, 1e-4), 1)["motion"], losses["motion"], threads)
+    losses = step(both, sgd(both, 0.1, 0.9, 1e-4), 1)
+    assert alike(step(one, sgd(one, 0.1, 0.9, 1e-4), 1)["motion"], losses["motion"], threads)
     for name, value in one.student.state_dict().items():
         assert alike(both.student.state_dict()[name], value, threads)
 
 
 def test_a_state_is_all_there_is():
     one = model()
-    first = one.optimizer(0.1, 0.9, 1e-4)
+    first = sgd(one, 0.1, 0.9, 1e-4)
     step(one, first, 1)
     two = RelationalDistillation(TEACHER, STUDENTS, NTU, Narrow(), Narrow(), 20, 0.07, 1, seed=5)
     two.load_state_dict(one.state_dict())
-    second = two.optimizer(0.1, 0.9, 1e-4)
+    second = sgd(two, 0.1, 0.9, 1e-4)
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     for seed in (2, 3):
         assert step(one, first, seed) == step(two, second, seed)
@@ -129,7 +133,7 @@ def test_a_state_is_all_there_is():
 
 def test_loss_falls():
     distillation = model(dropout=0.0)
-    optimizer = distillation.optimizer(0.1, 0.9, 0)
+    optimizer = sgd(distillation, 0.1, 0.9, 0)
     losses = []
     for _ in range(12):
         optimizer.zero_grad()
@@ -143,5 +147,5 @@ def test_loss_falls():
 def test_global_random_state_is_left_alone():
     before = torch.get_rng_state()
     distillation = model()
-    step(distillation, distillation.optimizer(0.1, 0.9, 0), 1)
+    step(distillation, sgd(distillation, 0.1, 0.9, 0), 1)
     assert torch.equal(torch.get_rng_state(), before)
