@@ -32,7 +32,7 @@ class Crop(Settings):
     """
 
     kind: Literal["crop"] = "crop"
-    padding_ratio: int = Field(6, ge=0)
+    padding_ratio: int = Field(6, ge=0, le=1000)
     """A clip of T frames is padded by T // padding_ratio frames on each side; 0: by none."""
 
 
@@ -43,7 +43,7 @@ class Shear(Settings):
     """
 
     kind: Literal["shear"] = "shear"
-    amplitude: float = Field(0.5, ge=0)
+    amplitude: float = Field(0.5, ge=0, le=100)
     """The six other entries of the matrix are uniform within plus and minus this."""
 
 

@@ -7,13 +7,15 @@ import re
 from collections.abc import Iterator
 
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")  # how Python reads such bytes in names of files
+_LONG_WORD = re.compile(r"\S{500,}")
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
 
 
 class InputError(Exception):
     """Something the user gave cannot be used.
 
-    `user:password@` of an address is not repeated, and names of files are printable.
+    `user:password@` of an address is not repeated, names of files are printable, and what has hundreds of characters
+    without a space is shortened.
 
     Attributes:
         message: what is wrong, in one clause.
@@ -22,6 +24,7 @@ class InputError(Exception):
     """
 
     def __init__(self, message: str, *, location: str | None = None, hint: str | None = None) -> None:
+        message = _LONG_WORD.sub(lambda word: f"{word[0][:100]}... ({len(word[0])} characters)", message)
         self.message = message = without_credentials(printable(message))
         self.location = location = location and without_credentials(printable(location))
         self.hint = hint = hint and without_credentials(printable(hint))

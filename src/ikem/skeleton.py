@@ -99,8 +99,12 @@ def _build(definition: Any, location: str) -> Skeleton:
             f"needs the keys {', '.join(sorted(_REQUIRED))} and allows {', '.join(sorted(_OPTIONAL))}",
             location=location,
         )
+    if not _is_name(definition["name"]):
+        raise InputError("name must be text", location=location)
     joints = definition["joints"]
-    if not isinstance(joints, list) or len(set(map(str, joints))) != len(joints) or not 4 <= len(joints) <= _LARGEST:
+    if not isinstance(joints, list) or not all(map(_is_name, joints)):
+        raise InputError("joints must be a list of names; words such as no and null need quotes", location=location)
+    if len(set(map(str, joints))) != len(joints) or not 4 <= len(joints) <= _LARGEST:
         raise InputError(f"joints must be a list of 4 to {_LARGEST} different names", location=location)
     number = {str(joint): index for index, joint in enumerate(joints)}
 
@@ -141,6 +145,11 @@ def _build(definition: Any, location: str) -> Skeleton:
         plane=(plane[0], plane[1], plane[2]),
         shoulders=several("shoulders", 2),  # type: ignore[arg-type]
     )
+
+
+def _is_name(value: Any) -> bool:
+    """Whether it is text, or a number that stands for its digits. YAML reads `no` as false, and nothing as null."""
+    return isinstance(value, str | int) and not isinstance(value, bool) and bool(str(value).strip())
 
 
 def _require_tree(parent_of: dict[int, int], centre: int, joints: list[str], key: str, location: str) -> None:

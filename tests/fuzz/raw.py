@@ -144,7 +144,7 @@ def pkummd(draw: random.Random, folder: Path) -> str | None:
         return f"{expected_count} instances, {summary}"
     for row in samples.itertuples():
         video, _, index = row.name.rpartition("_")
-        label, start, end, _ = (int(float(word)) for word in lines[f"{video}.txt"][int(index)].split(","))
+        label, start, end = (int(word.strip()) for word in lines[f"{video}.txt"][int(index)].split(",")[:3])
         numbers = [line.split() for line in text_of(videos[f"{video}.txt"]).split("\n") if line.strip()]
         expected = np.asarray(numbers, np.float64).astype(np.float32).reshape(-1, 2, 25, 3)[start - 1 : end]
         found = coordinates[row.start : row.start + row.frames]

@@ -7,6 +7,7 @@ files have the present names of keys.
 from __future__ import annotations
 
 import time
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,23 @@ SKELETONS = {
 def test_15_each_skeleton_file_has_one_clear_error(number: str) -> None:
     with pytest.raises(InputError, match=rf"sk\.yaml: .*{SKELETONS[number]}"):
         load_skeleton(str(INPUTS / "15-skeleton-yaml" / number / "sk.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("name: kinect20", "name:", "name must be text"),
+        ("name: kinect20", "name: [a]", "name must be text"),
+        ("- spine", "- no", "joints must be a list of names; words such as no and null need quotes"),
+        ("- spine", "- ''", "joints must be a list of names"),
+        ("- spine", "- [spine]", "joints must be a list of names"),
+    ],
+)
+def test_15_names_of_a_skeleton_are_text(tmp_path: Path, before: str, after: str, message: str) -> None:
+    text = (resources.files("ikem") / "skeletons" / "kinect20.yaml").read_text(encoding="utf-8")
+    (tmp_path / "sk.yaml").write_text(text.replace(before, after, 1))
+    with pytest.raises(InputError, match=rf"sk\.yaml: {message}"):
+        load_skeleton(str(tmp_path / "sk.yaml"))
 
 
 @pytest.mark.parametrize("joints", [3, 201, 100_000])

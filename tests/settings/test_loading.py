@@ -75,6 +75,7 @@ def test_shipped_configs_are_valid(path: Path) -> None:
         ("compute.device", "tpu", ["compute.device: 'tpu'", "'cuda'"]),
         ("compute.train.gpu", 2, ["compute.train.gpu: 2", "at most 1"]),
         ("results", ".", ["results: '.'", "folder of their own"]),
+        ("datasets.tiny.skeleton", "ntu-25", ["datasets.tiny.skeleton: 'ntu-25'", "did you mean 'ntu25'?"]),
     ],
 )
 def test_faults_are_reported_in_one_line(path: str, value: Any, reported: list[str]) -> None:
@@ -101,6 +102,20 @@ def test_many_faults_are_counted() -> None:
         build_config(tiny() | {f"key{number}": 1 for number in range(100)})
     lines = str(caught.value).splitlines()
     assert (len(lines), lines[-1]) == (21, "and 80 more")
+
+
+def test_a_list_of_faulty_parts_is_not_called_too_short() -> None:
+    with pytest.raises(InputError) as caught:
+        build_config(changed("benchmark", [{"dataset": "tiny"}]))
+    assert [line.split(": ")[-2] for line in str(caught.value).splitlines()] == [
+        f"benchmark.0.{key}" for key in ("protocols", "methods", "evaluations")
+    ]
+
+
+def test_a_very_long_word_is_shortened() -> None:
+    assert str(InputError(f"plane names {'9' * 6000}, no joint", location="a.yaml")) == (
+        f"a.yaml: plane names {'9' * 100}... (6001 characters) no joint"
+    )
 
 
 def test_a_config_changes_single_keys_of_the_library() -> None:

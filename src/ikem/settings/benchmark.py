@@ -15,6 +15,7 @@ from ikem.registry import nearest
 from ikem.schema import Folder, Name, Settings
 from ikem.settings.data import Dataset
 from ikem.settings.training import Recipe
+from ikem.skeleton import known_skeletons
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, strict=False)]
 """From a command line (`--config seeds=[0,1]`) numbers come as text."""
@@ -115,6 +116,8 @@ class Config(Settings):
         if (cells := sum(math.prod(map(len, parts)) for parts in lists)) > _LARGEST:
             yield f"benchmark: it asks for {cells} results; at most {_LARGEST} are allowed, so divide it"
         for name, dataset in self.datasets.items():
+            if not dataset.skeleton.endswith((".yaml", ".yml")):
+                yield from _unknown(f"datasets.{name}.skeleton", dataset.skeleton, known_skeletons())
             for protocol, split in dataset.protocols.items():
                 both = set(split.train) & set(split.test or ())
                 if both:

@@ -37,7 +37,10 @@ _WANTED = {
 
 def faults_of(error: ValidationError) -> list[str]:
     """A line for each fault, each once; it begins with the key and ": "."""
-    lines = [line for item in error.errors(include_url=False) for line in _fault(dict(item)).split("\n")]
+    items: list[dict[str, Any]] = [dict(item) for item in error.errors(include_url=False)]
+    # A list of faulty parts is also called too short, since none of them is counted.
+    items = [item for item in items if item["type"] != "too_short" or len(item["input"]) < item["ctx"]["min_length"]]
+    lines = [line for item in items for line in _fault(item).split("\n")]
     return list(dict.fromkeys(lines))
 
 

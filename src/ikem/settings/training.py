@@ -163,7 +163,7 @@ class Recipe(Settings):
     """Stage 1 ends after this epoch; SkeletonCLR runs on, the exchanging methods begin."""
     drop_last: bool = True
     """Leave out the last, smaller batch of an epoch."""
-    augmentations: tuple[AugmentationEntry, ...] = Field(PUBLISHED, strict=False)
+    augmentations: tuple[AugmentationEntry, ...] = Field(PUBLISHED, max_length=100, strict=False)
     """What turns a clip into its views, in this order; all training of the recipe's methods has the same."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the encoders."""

@@ -26,7 +26,7 @@ class Finetune(EvaluationOptions):
     sampling: Literal["per-class", "uniform"] = "per-class"
     """round(fraction x clips) of each class, at least one; or the whole number drawn uniformly."""
     schedule: LabelSchedule = LabelSchedule()
-    augmentations: tuple[AugmentationEntry, ...] = Field(PUBLISHED, strict=False)
+    augmentations: tuple[AugmentationEntry, ...] = Field(PUBLISHED, max_length=100, strict=False)
     """What changes the training clips, in this order; an empty list: nothing."""
 
     @property
