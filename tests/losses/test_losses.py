@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import near, units, vectors
+from ikem.errors import InputError
 from ikem.kernels.dispatch import backend
 from ikem.losses.cross_modal import implicit_losses, mined_losses
 from ikem.losses.infonce import info_nce
@@ -41,6 +42,41 @@ def test_info_nce_against_transcription():
     query = units(BATCH, DIM, seed=3).requires_grad_()
     same(info_nce(query, keys[0], queues[0], T), slow.contrast(query, keys[0], queues[0], T), [query], 1.7)
     assert torch.autograd.gradcheck(lambda q: info_nce(q, keys[0], queues[0], T), query)
+
+
+def kept(masked, sample):
+    """Columns of the queue that a query keeps."""
+    return (~masked[sample]).nonzero().flatten()
+
+
+@pytest.mark.parametrize("top_k", [1, 3])
+def test_masked_columns_are_as_if_they_were_not_there(top_k):
+    """Against the transcriptions, sample by sample, with queues that lack the masked columns."""
+    keys, queues = constants()
+    masked = torch.rand(BATCH, SIZE, generator=torch.Generator().manual_seed(4)) < 0.4
+    masked[0] = False
+    assert masked.any() and all(len(kept(masked, sample)) >= top_k for sample in range(BATCH))
+    queries = units(COUNT, BATCH, DIM, seed=3).requires_grad_()
+    exchanged = units(COUNT, BATCH, COUNT * DIM, seed=5).requires_grad_()
+    contrast, pairs, joined = [], torch.zeros(COUNT, COUNT, dtype=torch.float64), []
+    for sample in range(BATCH):
+        query, key = queries[:, sample : sample + 1], keys[:, sample : sample + 1]
+        queue = queues[:, :, kept(masked, sample)]
+        contrast.append(slow.contrast(query[0], key[0], queue[0], T))
+        for (a, b), value in slow.mined(query, key, queue, T, top_k).items():
+            pairs = pairs.index_put((torch.tensor(a), torch.tensor(b)), value / BATCH, accumulate=True)
+        joined.append(torch.stack(slow.implicit(exchanged[:, sample : sample + 1], key, queue, T)))
+    same(info_nce(queries[0], keys[0], queues[0], T, masked), sum(contrast) / BATCH, [queries], 1.3)
+    weight = torch.rand(COUNT, COUNT, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    same(mined_losses(queries, keys, queues, T, top_k, masked), pairs, [queries], weight)
+    same(implicit_losses(exchanged, keys, queues, T, masked), sum(joined) / BATCH, [exchanged], weight[0])
+
+
+def test_kernels_do_not_mask():
+    keys, queues = constants(torch.float32)
+    masked = torch.zeros(BATCH, SIZE, dtype=torch.bool)
+    with backend("kernels"), pytest.raises(InputError, match="mask_own_keys"):
+        mined_losses(keys, keys, queues, T, 1, masked)
 
 
 @pytest.mark.parametrize("top_k", [1, 3])

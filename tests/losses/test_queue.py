@@ -30,6 +30,20 @@ def test_the_last_keys_stay():
     assert deque(queue[0].tolist(), 4)[0] == 8  # the oldest is where the pointer stands
 
 
+@given(size=st.integers(1, 12), batches=st.lists(st.integers(0, 30), max_size=6))
+@settings(max_examples=40, deadline=None)
+def test_the_clips_are_those_of_the_keys(size, batches):
+    queues, number = Queues(["a"], 1, size, [1], with_clips=True), 0
+    queues.stacked.fill_(-1)
+    for batch in batches:
+        clips = torch.arange(number, number + batch)
+        queues.enqueue(clips.float().view(1, batch, 1), clips)
+        number += batch
+    state = queues.state_dict()
+    assert torch.equal(state["clips"].float(), state["a"][0])
+    assert state["clips"].dtype == torch.int64
+
+
 def test_queues_write_when_flushed():
     queues = Queues(["a", "b"], 3, 5, [1, 2])
     assert torch.allclose(queues.stacked.norm(dim=1), torch.ones(2, 5))

@@ -47,6 +47,27 @@ def test_keys_start_equal_to_queries_and_queues_are_unit_columns():
     assert not torch.equal(contrast.queue.joint, contrast.queue.bone)
 
 
+@pytest.mark.parametrize("stage", ["contrast", "exchange"])
+def test_own_older_keys_are_masked(stage):
+    """The second step sees the keys of the first."""
+    query, key, losses = *views(), {}
+    for mask, clips in ((True, torch.arange(4)), (True, torch.arange(4, 8)), (False, torch.arange(4))):
+        contrast = model(queue_size=8, dropout=0.0, mask_own_keys=mask)
+        contrast.losses(query, key, "contrast", clips=torch.arange(4))
+        losses[mask, int(clips[0])] = contrast.losses(query, key, stage, clips=clips)
+    for name in NAMES:
+        torch.testing.assert_close(losses[True, 4][name], losses[False, 0][name])  # no older key is its own
+        assert losses[True, 0][name] < losses[False, 0][name]
+
+
+def test_a_queue_of_own_keys_has_no_negatives():
+    contrast, (query, key) = model(queue_size=4, mask_own_keys=True), views()
+    clips = torch.zeros(4, dtype=torch.int64)
+    assert all(loss > 0 for loss in contrast.losses(query, key, "contrast", clips=clips).values())
+    assert all(loss == 0 for loss in contrast.losses(query, key, "contrast", clips=clips).values())
+    assert contrast.state_dict()["queue.clips"].tolist() == [0] * 4
+
+
 def test_state_names():
     names = set(model().state_dict())
     assert {

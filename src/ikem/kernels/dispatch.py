@@ -115,6 +115,8 @@ def _obstacle(kernel: Kernel, arguments: tuple[Any, ...]) -> str | None:
     """Why a kernel cannot work on these arguments; None if it can."""
     import torch
 
+    if any(isinstance(value, torch.Tensor) and value.dtype == torch.bool for value in arguments):
+        return "it leaves no column of a queue out (mask_own_keys)"
     tensors = [value for value in arguments if isinstance(value, torch.Tensor) and value.is_floating_point()]
     for tensor in tensors:
         if tensor.device.type != "cpu" or tensor.dtype != torch.float32:

@@ -9,7 +9,7 @@ from ikem.losses.precision import full_precision
 
 
 @full_precision
-def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
+def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float, masked: Tensor | None = None) -> Tensor:
     """Contrast each query with its key among a queue of other keys.
 
     With q a query, k its key and n_1 ... n_K the queue,
@@ -25,10 +25,14 @@ def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> T
         key: (B, D), unit vectors; a constant.
         queue: (D, K), unit columns; a constant.
         temperature: t.
+        masked: (B, K) boolean, the columns of the queue that are no negatives of a query; None: all are.
 
     Returns:
         (...): the loss of each set of queries, float32 at least. The gradient reaches `query` only.
     """
     positive = (query * key.detach()).sum(dim=-1, keepdim=True)
-    logits = torch.cat([positive, query @ queue.detach()], dim=-1) / temperature
+    negative = query @ queue.detach()
+    if masked is not None:
+        negative = negative.masked_fill(masked, -torch.inf)
+    logits = torch.cat([positive, negative], dim=-1) / temperature
     return (logits.logsumexp(dim=-1) - logits[..., 0]).mean(dim=-1)

@@ -40,18 +40,22 @@ class Queues(nn.Module):
     """Queues that are filled together: a buffer each by name, and all of them as one tensor `stacked` (A, D, K).
 
     The buffers are views of the stack, so what is written to one is in the other. Its state is the queues by their
-    names, and `pointer`. They start as random unit columns.
+    names, `pointer`, and `clips` if the clips of the keys are kept. They start as random unit columns.
 
     Args:
         names: A names.
         feature_dim: D.
         size: K.
         seeds: one for each name.
+        with_clips: whether to keep the number of each key's clip, (K,) int64; -1 at the start.
     """
 
     pointer: Tensor
+    clips: Tensor
 
-    def __init__(self, names: Sequence[str], feature_dim: int, size: int, seeds: Sequence[int]) -> None:
+    def __init__(
+        self, names: Sequence[str], feature_dim: int, size: int, seeds: Sequence[int], with_clips: bool = False
+    ) -> None:
         super().__init__()
         queues = {}
         for name, seed in zip(names, seeds, strict=True):
@@ -59,17 +63,25 @@ class Queues(nn.Module):
             queues[name] = F.normalize(torch.randn(feature_dim, size, generator=generator), dim=0)
         self._link(queues)
         self.register_buffer("pointer", torch.tensor(0))
+        if with_clips:
+            self.register_buffer("clips", torch.full((size,), -1))
         self._column = 0  # the same number; reading it does not wait for a device
         self._pending: Tensor | None = None
+        self._pending_clips: Tensor | None = None
 
-    def enqueue(self, keys: Tensor) -> None:
-        """Keep `keys` (A, B, D) until `flush`: the backward pass still needs the queues as they are."""
+    def enqueue(self, keys: Tensor, clips: Tensor | None = None) -> None:
+        """Keep `keys` (A, B, D), and the numbers (B,) of their clips, until `flush`.
+
+        The backward pass still needs the queues as they are.
+        """
         self.flush()
-        self._pending = keys.detach()
+        self._pending, self._pending_clips = keys.detach(), clips
 
     def flush(self) -> None:
         """Write the keys that are pending. Saving the state does so, too."""
         if self._pending is not None:
+            if self._pending_clips is not None:
+                enqueue(self.clips[None], self._column, self._pending_clips[:, None])
             self._column = enqueue(self.stacked, self._column, self._pending)
             self.pointer.fill_(self._column)
             self._pending = None
@@ -81,7 +93,7 @@ class Queues(nn.Module):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Queues:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self._link({name: buffer for name, buffer in self.named_buffers() if name != "pointer"})
+        self._link({name: buffer for name, buffer in self.named_buffers() if name not in ("pointer", "clips")})
         return self
 
     def _save_to_state_dict(self, *arguments: Any) -> None:

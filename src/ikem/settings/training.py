@@ -148,6 +148,9 @@ class Contrast(Relation):
 
     key_momentum: float = Field(0.999, ge=0, le=1)
     """Share of the key encoder that stays in a step."""
+    mask_own_keys: bool = False
+    """Leave older keys of a clip out of the negatives, and mined positives, of the clip itself. As published, they are
+    among them, which matters where the queue is not much shorter than the training split."""
 
 
 class Recipe(Settings):

@@ -57,6 +57,7 @@ class MomentumContrast(nn.Module):
         top_k: positives that a modality mines for another.
         seed: fixes parameters and queues.
         initialization: see `ikem.encoders.initialization`.
+        mask_own_keys: whether older keys of a query's own clip are left out of the queue.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class MomentumContrast(nn.Module):
         top_k: int,
         seed: int,
         initialization: Initialization = "published",
+        mask_own_keys: bool = False,
     ) -> None:
         super().__init__()
         self.modalities = tuple(modalities)
@@ -91,7 +93,8 @@ class MomentumContrast(nn.Module):
                 )
         self.key.requires_grad_(False)
         seeds = [seed_for(seed, "queue", name) for name in self.modalities]
-        self.queue = Queues(self.modalities, settings.feature_dim, queue_size, seeds)
+        self.queue = Queues(self.modalities, settings.feature_dim, queue_size, seeds, mask_own_keys)
+        self.mask_own_keys = mask_own_keys
 
     def trained_parameters(self) -> list[nn.Parameter]:
         """Those of queries and exchange heads; one without a gradient is neither moved nor decayed."""
@@ -106,6 +109,7 @@ class MomentumContrast(nn.Module):
         explicit: bool = True,
         implicit: bool = True,
         dropout_seed: int = 0,
+        clips: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """The forward half of a step: the keys follow; keys; queries; losses; the queues take the keys.
 
@@ -119,11 +123,16 @@ class MomentumContrast(nn.Module):
             explicit: whether positives are mined by the other modalities.
             implicit: whether features are contrasted with the concatenated keys of all modalities.
             dropout_seed: fixes all dropout masks of the step.
+            clips: (B,) int64, number of each clip; with `mask_own_keys` only.
 
         Returns:
             the loss of each modality; their sum is to be minimised.
         """
         self.queue.flush()
+        options = {}  # the kernels have no argument for it
+        if self.mask_own_keys:
+            assert clips is not None
+            options["masked"] = self.queue.clips == clips[:, None]
         names = self.modalities
         exchange = stage == "exchange"
         if exchange and (len(names) < 2 or not (explicit or implicit)):
@@ -139,16 +148,16 @@ class MomentumContrast(nn.Module):
         if exchange:
             losses = queries.new_zeros(len(names))
             if explicit:
-                pairs = mined_losses(queries, keys, self.queue.stacked, self.temperature, self.top_k)
+                pairs = mined_losses(queries, keys, self.queue.stacked, self.temperature, self.top_k, **options)
                 losses = losses + pairs.sum(dim=1) / (len(names) - 1)
             if implicit:
                 heads = [self.exchange_head[name] for name in names]
                 exchanged = torch.stack([unit(head(part)) for head, part in zip(heads, embedded, strict=True)])
-                losses = losses + implicit_losses(exchanged, keys, self.queue.stacked, self.temperature)
+                losses = losses + implicit_losses(exchanged, keys, self.queue.stacked, self.temperature, **options)
         else:
             each = zip(queries, keys, self.queue.stacked, strict=True)
-            losses = torch.stack([info_nce(*parts, self.temperature) for parts in each])
-        self.queue.enqueue(keys)
+            losses = torch.stack([info_nce(*parts, self.temperature, **options) for parts in each])
+        self.queue.enqueue(keys, clips if self.mask_own_keys else None)
         return dict(zip(names, losses.unbind(), strict=True))
 
     @torch.no_grad()

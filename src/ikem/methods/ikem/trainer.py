@@ -12,7 +12,9 @@ from ikem.methods.skeletonclr.trainer import MomentumContrastTrainer
 class ExchangeTrainer(MomentumContrastTrainer):
     """Momentum contrast of several modalities with an exchange between them; the losses differ from stage 1."""
 
-    def losses(self, query: Mapping[str, Tensor], key: Mapping[str, Tensor], dropout_seed: int) -> dict[str, Tensor]:
+    def losses(
+        self, query: Mapping[str, Tensor], key: Mapping[str, Tensor], dropout_seed: int, clips: Tensor
+    ) -> dict[str, Tensor]:
         """The loss of each modality, from two views of a batch."""
         settings = self.settings
         return self.model.losses(
@@ -23,4 +25,5 @@ class ExchangeTrainer(MomentumContrastTrainer):
             settings["explicit"],
             settings["implicit"],
             dropout_seed,
+            clips,
         )

@@ -46,6 +46,7 @@ class MomentumContrastTrainer:
             key_momentum=contrast.key_momentum,
             temperature=contrast.temperature,
             top_k=settings.get("top_k", 1),
+            mask_own_keys=contrast.mask_own_keys,
             seed=settings["seed"],
             initialization=settings["encoder"]["initialization"],
         ).to(device)
@@ -69,14 +70,16 @@ class MomentumContrastTrainer:
         )
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.device, self.settings["precision"]):
-            losses = self.losses(query, key, seed_for(self.settings["seed"], "dropout", epoch, step))
+            losses = self.losses(query, key, seed_for(self.settings["seed"], "dropout", epoch, step), batch.rows)
         torch.autograd.backward(list(losses.values()))
         self.optimizer.step()
         return {name: loss.detach() for name, loss in losses.items()}
 
-    def losses(self, query: Mapping[str, Tensor], key: Mapping[str, Tensor], dropout_seed: int) -> dict[str, Tensor]:
+    def losses(
+        self, query: Mapping[str, Tensor], key: Mapping[str, Tensor], dropout_seed: int, clips: Tensor
+    ) -> dict[str, Tensor]:
         """The loss of each modality, from two views of a batch."""
-        return self.model.losses(query, key, "contrast", dropout_seed=dropout_seed)
+        return self.model.losses(query, key, "contrast", dropout_seed=dropout_seed, clips=clips)
 
 
 def merge_states(paths: Collection[Path]) -> dict[str, Tensor]:
