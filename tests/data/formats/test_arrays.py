@@ -173,6 +173,17 @@ def test_layouts_that_do_not_fit(tmp_path, array, table, reason):
         run(tmp_path)
 
 
+def test_a_header_that_python_2_wrote(tmp_path, recwarn):
+    """Its whole numbers may end with an L."""
+    folder_of(tmp_path, values(4, 10, 5, 3), "name,label\na,0\nb,1\nc,0\nd,1\n")
+    path = tmp_path / "mine" / "skeletons.npy"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"(4, 10, 5, 3), }  ", b"(4L, 10, 5, 3), } "))
+    assert path.stat().st_size == len(content)
+    assert run(tmp_path)[0]["clips"] == 4
+    assert not recwarn.list
+
+
 def test_objects_are_never_unpickled(tmp_path):
     folder_of(tmp_path, values(10, 5, 3), RAGGED)
     np.save(tmp_path / "mine" / "skeletons.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)

@@ -87,6 +87,9 @@ def test_labels():
     "text",
     [
         "0,1,2,1",
+        "\x1c1,1,2,1",
+        "1,1\x0b,2,1",
+        "\x1c",
         "52,1,2,1",
         "a,1,2,1",
         "1,2",
@@ -305,7 +308,7 @@ def test_a_video_that_cannot_be_used_counts_as_its_clips(tmp_path, fault):
             videos["x" + name] = videos.pop(name)
             labels["x" + name] = labels.pop(name)
     archives = files(tmp_path, videos, labels, TWENTY)
-    with pytest.raises(InputError, match=r"40 of 200 clips cannot be used, more than decode\.max_rejected \(0\.02\)"):
+    with pytest.raises(InputError, match=r"40 of 200 clips .* datasets\.NAME\.decode\.max_rejected \(0\.02\)"):
         run(tmp_path, archives, Decode())
     with pytest.raises(InputError, match="40 of 200 clips"):
         run(tmp_path, archives, Decode(max_rejected=0.19))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -109,7 +110,8 @@ def _frames(flat: NDArray[Any], row: Row, joints: int) -> Floats:
 @lru_cache(maxsize=4)
 def _mapped(path: Path) -> NDArray[Any]:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # on headers that Python 2 wrote
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror or error})", location=str(path)) from error
     except Exception as error:  # a broken header fails in many ways

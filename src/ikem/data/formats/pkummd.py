@@ -91,9 +91,9 @@ def read_labels(data: bytes, location: str) -> list[Instance]:
         raise ClipError("is not plain text", location=location, line=data[: error.start].count(b"\n") + 1) from error
     instances: list[Instance] = []
     for line, text in enumerate(lines, start=1):
-        if not text.strip():
+        if not text.strip(" \t"):
             continue
-        fields = [field.strip() for field in text.split(",")]
+        fields = [field.strip(" \t") for field in text.split(",")]
         whole = all(re.fullmatch(r"[0-9]{1,9}", field) for field in fields[:3])
         if len(fields) != 4 or not whole or not re.fullmatch(r"[0-9.]{1,9}", fields[3]):
             raise ClipError(f"{text[:40]!r} is not class,first,last,confidence", location=location, line=line)
