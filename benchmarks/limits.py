@@ -47,7 +47,7 @@ def modalities(sizes: Sizes) -> Cost:
 
 
 def encoder(sizes: Sizes, batch: int | None = None, backward: bool = True) -> Cost:
-    """Of each block its input is read, what comes before the last normalisation and its output are written, and all are
+    """Of each block its input is read, what comes before the last normalization and its output are written, and all are
     read in the backward pass; the rest can be computed again. Each convolution costs once forward, twice backward."""
     widths = [(AXES, sizes.hidden_channels, 1), *block_widths(sizes.hidden_channels, sizes.hidden_dim)]
     frames, clips = sizes.frames, (batch or sizes.batch) * BODIES

@@ -102,7 +102,7 @@ def linear(clips: int, folder: Path) -> Call:
 
 
 def nearest(clips: int, folder: Path) -> Call:
-    """Nearest neighbours of 1,000 clips among the rest, one modality."""
+    """Nearest neighbors of 1,000 clips among the rest, one modality."""
     held, labels = _embedded(clips, 1)
     queries = min(1000, clips // 4)
     return lambda: knn_scores(held[:, queries:], labels[queries:], held[:, :queries], CLASSES, 1)
@@ -113,7 +113,7 @@ BY_CLIPS: dict[str, Callable[[int, Path], Call]] = {
     "one modality": one_modality,
     "batches of an epoch": epoch_of_batches,
     "linear evaluation, 2 epochs": linear,
-    "nearest neighbours of 1,000 clips": nearest,
+    "nearest neighbors of 1,000 clips": nearest,
 }
 LOSSES, STEP = "losses of stage 2", "step (of stage 1 for one modality, else of stage 2)"
 

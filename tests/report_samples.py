@@ -45,7 +45,7 @@ NAMING = Naming(
     methods=METHODS,
     datasets={"nwucla": "NW-UCLA", "ntu60": "NTU-60", "ntu120": "NTU-120"},
     protocols={"nwucla": ("xview", "xsub"), "ntu60": ("xsub", "xview"), "ntu120": ("xsub", "xset")},
-    evaluations={"linear": "Linear evaluation", "knn-1": "Nearest neighbour", "semi-1": "1 % of the labels",
+    evaluations={"linear": "Linear evaluation", "knn-1": "Nearest neighbor", "semi-1": "1 % of the labels",
                  "semi-10": "10 % of the labels", "finetune": "Fine-tuning"},
     published_as={"skeletonclr": "SkeletonCLR", "skeletonclr-joint": "SkeletonCLR",
                   "crossclr-3": "CrosSCLR", "crossclr-6": "CrosSCLR"},

@@ -25,7 +25,7 @@ def evaluate(
 ) -> tuple[Tensor, list[float]]:
     """Train a classifier of each modality, and those of the fusion on the mean of their logits.
 
-    The encoders run once an epoch for all of these classifiers; published code runs them anew for each table cell.
+    The encoders run once an epoch for all of these classifiers; published code runs them again for each table cell.
 
     Args:
         encoders: of each modality, in evaluation mode.

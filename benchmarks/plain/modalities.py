@@ -28,13 +28,13 @@ def acceleration(position: Tensor, frames: Tensor) -> Tensor:
 
 
 def bone(position: Tensor, skeleton: Skeleton) -> Tensor:
-    """Bone of each joint; the unit normal at the centre."""
+    """Bone of each joint; the unit normal at the center."""
     result = torch.zeros_like(position)
     for joint, parent in enumerate(skeleton.parents):
         result[:, :, :, joint] = position[:, :, :, joint] - position[:, :, :, parent]
     first, second, third = (result[:, :, :, joint] for joint in skeleton.plane)
     normal = torch.cross(first - third, second - third, dim=1)
-    result[:, :, :, skeleton.centre] = normal / normal.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    result[:, :, :, skeleton.center] = normal / normal.norm(dim=1, keepdim=True).clamp_min(1e-12)
     return result
 
 

@@ -32,7 +32,7 @@ def job(
     settings: Annotated[str, typer.Option(help="All that shapes the result, as JSON; `kind` says which job it is.")],
     output: Annotated[Path, typer.Option(help="File that the job ends with.")],
     inputs: Annotated[list[str], typer.Option("--input", help="Input as NAME=PATH; repeat for each.")] = [],  # noqa: B006
-    log: Annotated[Path | None, typer.Option(help="File for the log, beside standard error.")] = None,
+    log: Annotated[Path | None, typer.Option(help="File for the log, besides standard error.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     checkpoint_minutes: Annotated[float, typer.Option(help="Minutes between checkpoints.")] = 5.0,
     processes: Annotated[int, typer.Option(help="Processes that read archives.")] = 1,
@@ -82,7 +82,7 @@ def gather(
         bool, typer.Option(help="Leave cells empty whose result is missing, instead of stopping.")
     ] = False,
     digest: Annotated[str | None, typer.Option(help="Digest that the plan must have.")] = None,
-    log: Annotated[Path | None, typer.Option(help="File for the log, beside standard error.")] = None,
+    log: Annotated[Path | None, typer.Option(help="File for the log, besides standard error.")] = None,
 ) -> None:
     """Gather all results into results.csv, tables, figures and a report; refuse results of other settings."""
     from ikem.report.gather import gather_results

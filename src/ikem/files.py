@@ -17,7 +17,7 @@ from ikem.errors import InputError
 
 @contextlib.contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; when the block ends well it takes the place of `path`.
+    """Yield a temporary path next to `path`; when the block ends well it takes the place of `path`.
 
     The content is on disk before the name changes. If the block raises, the temporary file is removed
     and `path` is as it was.

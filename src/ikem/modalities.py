@@ -99,7 +99,7 @@ def bone(clips: SkeletonBatch) -> Tensor:
     skeleton = clips.skeleton
     bones = clips.position - clips.at(clips.position, skeleton.parents)
     first, second, third = (bones[..., index] for index in skeleton.plane)
-    bones[..., skeleton.centre] = _unit((first - third).cross(second - third, dim=2))
+    bones[..., skeleton.center] = _unit((first - third).cross(second - third, dim=2))
     return bones
 
 

@@ -27,7 +27,7 @@ def use_threads(count: int) -> None:
 
 
 def keep_memory() -> None:
-    """Have the C library keep memory that is freed for the next step, instead of asking the system for it anew.
+    """Have the C library keep memory that is freed for the next step, instead of asking the system for it again.
 
     New memory is written twice, first with zeros, a page at a time: a fifth of the time of a step on a CPU. Nothing
     happens where the library is not glibc.

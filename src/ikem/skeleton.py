@@ -24,12 +24,12 @@ class Skeleton:
     Attributes:
         name: name of the skeleton.
         joints: the V joint names.
-        parents: for each joint the other end of its bone; the centre's is itself.
-        rotation_partners: for each joint the joint whose bone its own turns against; the centre's is itself.
+        parents: for each joint the other end of its bone; the center's is itself.
+        rotation_partners: for each joint the joint whose bone its own turns against; the center's is itself.
         graph_edges: the edges of the encoder's graph (child, parent), V - 1 of them.
-        centre: the root of the bones, at which sequences are centred and the graph's distances start.
-        plane: three joints around the centre; the normal of the plane through their bones stands for the
-            centre's own bone.
+        center: the root of the bones, at which sequences are centerd and the graph's distances start.
+        plane: three joints around the center; the normal of the plane through their bones stands for the
+            center's own bone.
         shoulders: left and right shoulder; sequences are turned until these lie along the x axis.
     """
 
@@ -38,7 +38,7 @@ class Skeleton:
     parents: tuple[int, ...]
     rotation_partners: tuple[int, ...]
     graph_edges: tuple[tuple[int, int], ...]
-    centre: int
+    center: int
     plane: tuple[int, int, int]
     shoulders: tuple[int, int]
 
@@ -89,7 +89,7 @@ def _parse(text: str, location: str) -> Skeleton:
 _LARGEST = 200
 """Joints that a skeleton may have."""
 
-_REQUIRED = {"name", "joints", "parents", "centre", "plane", "shoulders"}
+_REQUIRED = {"name", "joints", "parents", "center", "plane", "shoulders"}
 _OPTIONAL = {"rotation_partners", "graph_parents"}
 
 
@@ -125,14 +125,14 @@ def _build(definition: Any, location: str) -> Skeleton:
             raise InputError(f"{key} must list {count} different joints", location=location)
         return tuple(find(joint, key) for joint in names)
 
-    centre = find(definition["centre"], "centre")
+    center = find(definition["center"], "center")
     parent_of = pairs("parents")
-    _require_tree(parent_of, centre, list(number), "parents", location)
+    _require_tree(parent_of, center, list(number), "parents", location)
     graph_parent_of = parent_of | pairs("graph_parents")
-    _require_tree(graph_parent_of, centre, list(number), "graph_parents", location)
+    _require_tree(graph_parent_of, center, list(number), "graph_parents", location)
     plane = several("plane", 3)
-    if centre in plane:
-        raise InputError("plane must not name the centre, which has no bone of its own", location=location)
+    if center in plane:
+        raise InputError("plane must not name the center, which has no bone of its own", location=location)
     partner_of = parent_of | pairs("rotation_partners")
     everyone = range(len(joints))
     return Skeleton(
@@ -141,7 +141,7 @@ def _build(definition: Any, location: str) -> Skeleton:
         parents=tuple(parent_of.get(joint, joint) for joint in everyone),
         rotation_partners=tuple(partner_of.get(joint, joint) for joint in everyone),
         graph_edges=tuple(sorted(graph_parent_of.items())),
-        centre=centre,
+        center=center,
         plane=(plane[0], plane[1], plane[2]),
         shoulders=several("shoulders", 2),  # type: ignore[arg-type]
     )
@@ -152,15 +152,15 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool) and bool(str(value).strip())
 
 
-def _require_tree(parent_of: dict[int, int], centre: int, joints: list[str], key: str, location: str) -> None:
-    """Every joint but the centre has a parent, and following parents leads to the centre."""
+def _require_tree(parent_of: dict[int, int], center: int, joints: list[str], key: str, location: str) -> None:
+    """Every joint but the center has a parent, and following parents leads to the center."""
     for joint, name in enumerate(joints):
         steps = 0
-        while joint != centre:
+        while joint != center:
             if joint not in parent_of or steps > len(joints):
                 raise InputError(
-                    f"{key} does not lead from {name!r} to the centre {joints[centre]!r}", location=location
+                    f"{key} does not lead from {name!r} to the center {joints[center]!r}", location=location
                 )
             joint, steps = parent_of[joint], steps + 1
-    if centre in parent_of:
-        raise InputError(f"{key} gives the centre {joints[centre]!r} a parent; it has none", location=location)
+    if center in parent_of:
+        raise InputError(f"{key} gives the center {joints[center]!r} a parent; it has none", location=location)

@@ -27,7 +27,7 @@ def slow(clip, skeleton, target, turn=True):
             high = min(low + 1, length - 1)
             for weight, index in ((1 - (source - low), low), (source - low, high)):
                 frame = clip[index, m].astype(np.float64)
-                resized[t] += weight * (frame - frame[skeleton.centre])
+                resized[t] += weight * (frame - frame[skeleton.center])
         lines = resized[:, right] - resized[:, left]
         flip = -1 if lines[:, 2].sum() >= 0 else 1
         for t in range(target):
@@ -86,7 +86,7 @@ def test_shoulders_end_up_along_x(side):
     lines = ours[:, :, :, right] - ours[:, :, :, left]
     assert (lines[:, 0] > 1).all()
     assert np.abs(lines[:, 2]).max() < 0.01
-    assert np.abs(ours[:, :, :, NTU.centre]).max() == 0
+    assert np.abs(ours[:, :, :, NTU.center]).max() == 0
 
 
 def test_absent_body_stays_zero():

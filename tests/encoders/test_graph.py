@@ -14,24 +14,24 @@ NTU_EDGES = [
 ]  # fmt: skip
 
 
-def slow(edges, centre, joints, furthest):
+def slow(edges, center, joints, furthest):
     """The partition by its words; distances beyond `furthest` are all the same."""
-    neighbours = {v: {v} for v in range(joints)}
+    neighbors = {v: {v} for v in range(joints)}
     for a, b in edges:
-        neighbours[a].add(b)
-        neighbours[b].add(a)
-    distance, waiting = {centre: 0}, deque([centre])
+        neighbors[a].add(b)
+        neighbors[b].add(a)
+    distance, waiting = {center: 0}, deque([center])
     while waiting:
         v = waiting.popleft()
-        for w in neighbours[v] - set(distance):
+        for w in neighbors[v] - set(distance):
             distance[w] = distance[v] + 1
             waiting.append(w)
     distance = {v: d if d <= furthest else joints for v, d in distance.items()}
     result = np.zeros((3, joints, joints), np.float32)
     for receiver in range(joints):
-        for source in neighbours[receiver]:
+        for source in neighbors[receiver]:
             subset = 0 if source == receiver else 1 if distance[source] >= distance[receiver] else 2
-            result[subset, source, receiver] = 1 / len(neighbours[receiver])
+            result[subset, source, receiver] = 1 / len(neighbors[receiver])
     return result
 
 

@@ -107,7 +107,7 @@ def test_knn_is_a_vote_of_the_nearest(k: int) -> None:
     assert scores.argmax(axis=1).tolist() == plain_knn(train, labels, test, k, 5)
 
 
-def test_knn_of_fewer_clips_than_neighbours() -> None:
+def test_knn_of_fewer_clips_than_neighbors() -> None:
     train = torch.eye(3)[None]
     assert knn_scores(train, torch.arange(3), train, 3, k=10).argmax(axis=1).tolist() == [0, 1, 2]
 

@@ -1,1 +1,1 @@
-"""Malformed inputs, generated afresh: `python -m tests.fuzz --count 2500 --seed 1`."""
+"""Malformed inputs, generated again: `python -m tests.fuzz --count 2500 --seed 1`."""

@@ -104,7 +104,7 @@ def test_15_a_skeleton_has_few_joints(tmp_path: Path, joints: int) -> None:
     chain = ", ".join(f"j{number}: j{number - 1}" for number in range(1, joints))
     path = tmp_path / "sk.yaml"
     path.write_text(
-        f"name: n\njoints: [{names}]\nparents: {{{chain}}}\ncentre: j0\nplane: [j0, j1, j2]\nshoulders: [j0, j1]\n"
+        f"name: n\njoints: [{names}]\nparents: {{{chain}}}\ncenter: j0\nplane: [j0, j1, j2]\nshoulders: [j0, j1]\n"
     )
     with pytest.raises(InputError, match=r"joints must be a list of 4 to 200|is longer than"):
         load_skeleton(str(path))

@@ -65,7 +65,7 @@ def test_shipped_configs_are_valid(path: Path) -> None:
         ("benchmark", [], ["benchmark: []", "at least 1"]),
         ("datasets.tiny.protocols.xsub.test", [1], ["datasets.tiny.protocols.xsub.test: [1]", "not in train"]),
         ("datasets.tiny.protocols.xsub.train", [], ["datasets.tiny.protocols.xsub.train: []", "at least 1"]),
-        ("datasets.tiny.synthetic.colour", 1, ["datasets.tiny.synthetic.colour: unknown key", "performers"]),
+        ("datasets.tiny.synthetic.color", 1, ["datasets.tiny.synthetic.color: unknown key", "performers"]),
         ("datasets.; touch x", {}, ["datasets", "letters"]),
         ("datasets.empty", {"title": "E", "format": "ntu"}, ["datasets.empty.skeleton: is missing"]),
         ("datasets.tiny.synthetic.actions", ["wavin"], ["datasets.tiny.synthetic.actions", "did you mean 'waving'?"]),

@@ -217,7 +217,7 @@ def test_settings_name_what_is_wrong() -> None:
         ({"actions": ("flying",)}, "flying"),
         ({"performers": (1, 1)}, "twice"),
         ({"frames": (9, 3)}, "smaller first"),
-        ({"colour": 1}, "colour"),
+        ({"color": 1}, "color"),
     ):
         with pytest.raises(ValidationError, match=named):
             SyntheticSettings(**wrong)

@@ -36,7 +36,7 @@ class Clip:
     Attributes:
         name: name of the clip, unique in its dataset.
         label: class, from 0.
-        coordinates: (T, M=2, V, 3) float32, metres; an absent body is all zero.
+        coordinates: (T, M=2, V, 3) float32, meters; an absent body is all zero.
         columns: further columns of samples.csv.
     """
 

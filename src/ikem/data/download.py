@@ -1,6 +1,6 @@
 """Downloading over HTTP: resumes where it broke off, and keeps only what is complete.
 
-pooch, which would be the natural choice, begins a broken download anew; NTU's archives have gigabytes. So requests does
+pooch, which would be the natural choice, begins a broken download again; NTU's archives are large. So requests does
 the transfer here with byte ranges.
 """
 
@@ -35,7 +35,7 @@ class _Again(Exception):
 def download(url: str, part: Path) -> None:
     """Download `url` into the file `part`; what an earlier attempt left there is gone on from.
 
-    A note beside it says which version of which address the beginning is of; another one begins anew.
+    A note next to it says which version of which address the beginning is of; another one begins again.
 
     Raises:
         InputError: the address does not give the file, or the connection fails again and again.
@@ -54,7 +54,7 @@ def download(url: str, part: Path) -> None:
                 raise InputError(
                     f"cannot be downloaded ({_short(error)}); {now} bytes are kept",
                     location=url,
-                    hint="Check the connection and the address, and run again: the download goes on from there",
+                    hint="Check the connection and the address, and run again: the download resumes from there",
                 ) from error
             pause = PAUSE if now > before else pause * 2
             logger.warning("download broke off after %d bytes (%s); trying again", now, _short(error))
@@ -67,7 +67,7 @@ def download(url: str, part: Path) -> None:
 
 
 def note(part: Path) -> Path:
-    """The file that tells what `part` is the beginning of."""
+    """The file that says what `part` is the beginning of."""
     return part.with_name(part.name + ".json")
 
 

@@ -17,7 +17,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
-    """Compile with numba; keep the machine code on disk where there is a place for it."""
+    """Compile with numba; keep the machine code on disk where there is a position for it."""
     try:
         return cast(Function, numba.njit(cache=True, nogil=True)(function))
     except RuntimeError:  # no folder that can be written to
@@ -30,8 +30,8 @@ def inlined(function: Function) -> Function:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def load(typing_context: Any, data: Any, place: Any) -> Any:
-    """The eight bytes from `place` on, which must all be inside the array."""
+def load(typing_context: Any, data: Any, position: Any) -> Any:
+    """The eight bytes from `position` on, which must all be inside the array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])

@@ -1,11 +1,11 @@
-"""From decoded coordinates to prepared positions: centre, resize to T frames, turn towards the camera.
+"""From decoded coordinates to prepared positions: center, resize to T frames, turn towards the camera.
 
 The rules are those of the method's published code (its reference vectors hold them):
 
 1. a clip's length L is the number of its frames in which the first joint of body 1 is not all zero, and the first L
    frames are what is resized (a gap therefore drops frames from the end);
-2. each body is centred in each frame on its own centre joint;
-3. frames are resized to T linearly, with half-pixel centres and clamped ends;
+2. each body is centerd in each frame on its own center joint;
+3. frames are resized to T linearly, with half-pixel centers and clamped ends;
 4. each body is turned about the y axis, frame by frame, until its shoulders are parallel to x.
 """
 
@@ -21,7 +21,7 @@ from ikem.skeleton import Skeleton
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
-# Added to the length of the shoulder line, in metres, so that an absent body divides by something.
+# Added to the length of the shoulder line, in meters, so that an absent body divides by something.
 _SHOULDER_GUARD = 1e-4
 
 
@@ -29,7 +29,7 @@ def usable_length(coordinates: Float32, starts: Int64, frames: Int64) -> Int64:
     """Count the frames of each clip in which the first joint of body 1 is not all zero.
 
     Args:
-        coordinates: (sum of frames, M, V, 3), clips one after another; metres.
+        coordinates: (sum of frames, M, V, 3), clips one after another; meters.
         starts: (N,) row of each clip's first frame.
         frames: (N,) number of frames of each clip.
 
@@ -51,13 +51,13 @@ def prepare_clips(
     target_frames: int,
     turn: bool = True,
 ) -> Float32:
-    """Centre, resize and turn a chunk of ragged clips.
+    """Center, resize and turn a chunk of ragged clips.
 
     Args:
-        coordinates: (sum of frames, M, V, 3) float32, clips one after another; metres, y up.
+        coordinates: (sum of frames, M, V, 3) float32, clips one after another; meters, y up.
         starts: (N,) row of each clip's first frame.
         frames: (N,) number of frames of each clip.
-        skeleton: names the centre and the shoulders.
+        skeleton: names the center and the shoulders.
         target_frames: T, the number of frames after resizing.
         turn: whether to turn the bodies (step 4 above).
 
@@ -82,7 +82,7 @@ def prepare_clips(
     bodies, joints = coordinates.shape[1:3]
     prepared = np.empty((len(starts), 3, target_frames, joints, bodies), dtype=np.float32)
     left, right = skeleton.shoulders
-    _prepare(coordinates, starts, lengths, skeleton.centre, left, right, turn, prepared)
+    _prepare(coordinates, starts, lengths, skeleton.center, left, right, turn, prepared)
     return prepared
 
 
@@ -117,7 +117,7 @@ def _check(coordinates: Float32, starts: Int64, frames: Int64, skeleton: Skeleto
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _prepare(coordinates, starts, lengths, centre, left, right, turn, prepared):  # type: ignore[no-untyped-def]
+def _prepare(coordinates, starts, lengths, center, left, right, turn, prepared):  # type: ignore[no-untyped-def]
     """Fill `prepared`; one clip after another, each in one pass over its output."""
     _, bodies, joints, _ = coordinates.shape
     target = prepared.shape[2]
@@ -134,7 +134,7 @@ def _prepare(coordinates, starts, lengths, centre, left, right, turn, prepared):
                 a, b = coordinates[start + first, m], coordinates[start + second, m]
                 for v in range(joints):
                     for c in range(3):
-                        before, after = a[v, c] - a[centre, c], b[v, c] - b[centre, c]
+                        before, after = a[v, c] - a[center, c], b[v, c] - b[center, c]
                         body[t, v, c] = (np.float32(1) - weight) * before + weight * after
                 facing += body[t, right, 2] - body[t, left, 2]
             sign = -1.0 if facing >= 0 else 1.0

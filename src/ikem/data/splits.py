@@ -102,7 +102,7 @@ def make_split(
             )
             + describe_difference(samples["name"], rejected),
             location=f"split by {protocol.column}",
-            hint="Complete the archives, or set datasets.NAME.partial: true to go on with these clips",
+            hint="Complete the archives, or set datasets.NAME.partial: true to use these clips",
         )
     known = sorted(set(values), key=lambda value: (len(value), value))
     missing = f"no clip has the value {', '.join(unknown)} of {protocol.column}"
@@ -115,7 +115,7 @@ def make_split(
         if not chosen.any():
             raise InputError(f"no clip {part}: values of {protocol.column} are {', '.join(known[:20])}")
     if samples["label"][trains].nunique() < 2:
-        raise InputError("the clips that train are of one class only; there is nothing to tell apart")
+        raise InputError("the clips that train are of one class only; there is nothing to distinguish")
     _check_every_class(samples["label"], classes, partial)
     return {
         "train": np.flatnonzero(trains).tolist(),

@@ -47,7 +47,7 @@ def modality_job(job: Job, prepared: Path) -> None:
 
 
 def prepare(decoded: Path, output: Path, skeleton: Skeleton, settings: Prepare) -> None:
-    """Centre, resize and turn decoded clips: writes position.npy (N, 3, T, V, M) float32 and samples.csv to `output`.
+    """Center, resize and turn decoded clips: writes position.npy (N, 3, T, V, M) float32 and samples.csv to `output`.
 
     M is the number of bodies that occur in the data set: 1 if no clip has a second one, which halves all later work.
 
@@ -62,7 +62,7 @@ def prepare(decoded: Path, output: Path, skeleton: Skeleton, settings: Prepare) 
     starts = np.cumsum(frames) - frames
     if "start" not in samples or int(frames.sum()) != len(coordinates) or (starts != samples["start"]).any():
         raise InputError(
-            "does not belong to the coordinates.npy beside it",
+            "does not belong to the coordinates.npy next to it",
             location=str(decoded / "samples.csv"),
             hint="Delete the folder and run again",
         )

@@ -17,9 +17,13 @@ def fill_later(data: bytes, values: Floats, later: Table, location: str) -> None
         values[index] = value
 
 
-def bad_number(data: bytes, place: int) -> str:
-    """Say what is wrong with the token at `place`, which should have been a coordinate."""
-    token = data[place : place + LONGEST_NUMBER + 1].split(maxsplit=1)[0] if data[place : place + 1].strip() else b""
+def bad_number(data: bytes, position: int) -> str:
+    """Say what is wrong with the token at `position`, which should have been a coordinate."""
+    token = (
+        data[position : position + LONGEST_NUMBER + 1].split(maxsplit=1)[0]
+        if data[position : position + 1].strip()
+        else b""
+    )
     if len(token) > LONGEST_NUMBER:
         return f"something of more than {LONGEST_NUMBER} characters is not a number"
     shown = repr(token[:40].decode("ascii", "backslashreplace"))

@@ -48,7 +48,7 @@ def _derived(wanted: Sequence[bool], position: Tensor, frames: Tensor, skeleton:
         scale,
         np.array(skeleton.parents),
         np.array(skeleton.rotation_partners),
-        skeleton.centre,
+        skeleton.center,
         skeleton.plane,
         np.array(wanted),
         *(output.view(-1, 3, length, joints).numpy() for output in outputs),
@@ -81,7 +81,7 @@ def _angle(y, x):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _generate(  # type: ignore[no-untyped-def]
-    position, scale, parents, partners, centre, plane, wanted, motion, bone, acceleration, axis, angular
+    position, scale, parents, partners, center, plane, wanted, motion, bone, acceleration, axis, angular
 ):
     """Fill those of the last five arrays that are wanted; (B, 3, T, V) each, B bodies."""
     bodies, _, frames, joints = position.shape
@@ -99,7 +99,7 @@ def _generate(  # type: ignore[no-untyped-def]
                 _second_difference(p[c], s, acceleration[body, c])
         if wanted[1] or wanted[3] or wanted[4]:
             b = bone[body] if wanted[1] else bones
-            _bones(p, parents, centre, plane, tiny, b)
+            _bones(p, parents, center, plane, tiny, b)
             if wanted[3] or wanted[4]:
                 r = axis[body] if wanted[3] else axes
                 _axes(b, partners, r, theta)
@@ -128,7 +128,7 @@ def _second_difference(value, scale, out):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _bones(p, parents, centre, plane, tiny, out):  # type: ignore[no-untyped-def]
+def _bones(p, parents, center, plane, tiny, out):  # type: ignore[no-untyped-def]
     _, frames, joints = p.shape
     for c in range(3):
         for t in range(frames):
@@ -140,7 +140,7 @@ def _bones(p, parents, centre, plane, tiny, out):  # type: ignore[no-untyped-def
         b0, b1, b2 = out[0, t, j] - out[0, t, k], out[1, t, j] - out[1, t, k], out[2, t, j] - out[2, t, k]
         n0, n1, n2 = a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0
         length = max(np.sqrt(n0 * n0 + n1 * n1 + n2 * n2), tiny)
-        out[0, t, centre], out[1, t, centre], out[2, t, centre] = n0 / length, n1 / length, n2 / length
+        out[0, t, center], out[1, t, center], out[2, t, center] = n0 / length, n1 / length, n2 / length
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]

@@ -31,7 +31,7 @@ class Curve:
     Attributes:
         path: metrics.csv: a column `epoch`, and one for each measure. A column named after a modality is its loss.
         group: title of the figure that it belongs to, for instance `NW-UCLA xview, stage 1`.
-        label: its line, where the column does not name one; jobs with the same label (seeds) share colour and name.
+        label: its line, where the column does not name one; jobs with the same label (seeds) share color and name.
         stem: file of the group's figure below the folder of curves, without suffix.
     """
 

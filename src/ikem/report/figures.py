@@ -121,16 +121,16 @@ def draw_label_use(tables: Sequence[Table], split: Split, folder: Path, naming: 
         found = [(share, item.top1.mean, item.values) for share, item in points if item and item.top1]
         if not found:
             continue
-        colour, marker, dash = _method_line(method, methods, naming)
+        color, marker, dash = _method_line(method, methods, naming)
         shift = 1.02 ** (place - (len(methods) - 1) / 2)
         across = [100 * share * shift for share, _, _ in found]
         means = [mean for _, mean, _ in found]
         axes.plot(
-            across, means, color=colour, marker=marker, markersize=6, linewidth=1.4, label=naming.method(method),
+            across, means, color=color, marker=marker, markersize=6, linewidth=1.4, label=naming.method(method),
             linestyle=dash,
         )  # fmt: skip
         for position, (_, _, values) in zip(across, found, strict=True):
-            axes.plot([position] * 2, [min(values), max(values)], color=colour, linewidth=1.2, solid_capstyle="butt")
+            axes.plot([position] * 2, [min(values), max(values)], color=color, linewidth=1.2, solid_capstyle="butt")
     axes.xaxis.set_major_locator(FixedLocator([100 * share for share in sorted(shares)]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
@@ -149,7 +149,7 @@ def draw_label_use(tables: Sequence[Table], split: Split, folder: Path, naming: 
 
 
 def _method_line(method: str, methods: Sequence[str], naming: Naming) -> tuple[str, str, str]:
-    """Colour, marker and dashes: floor and ceiling are dashed, without a marker."""
+    """Color, marker and dashes: floor and ceiling are dashed, without a marker."""
     alike = [name for name in methods if (name in naming.unranked) == (method in naming.unranked)]
     place = alike.index(method)
     if method in naming.unranked:
@@ -158,18 +158,18 @@ def _method_line(method: str, methods: Sequence[str], naming: Naming) -> tuple[s
 
 
 def _draw_lane(axes: Axes, lane: float, cell: Cell, summary: Summary, table: Table) -> None:
-    colour, marker, _ = stream_style(cell.streams)
+    color, marker, _ = stream_style(cell.streams)
     assert summary.top1 is not None
     low, high = min(summary.values), max(summary.values)
-    axes.plot([low, high], [lane, lane], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=2)
+    axes.plot([low, high], [lane, lane], color=color, linewidth=1.6, solid_capstyle="butt", zorder=2)
     size = 5.5 if cell.streams in MODALITIES else 7.5
     axes.plot(
-        summary.top1.mean, lane, marker, color=colour, markersize=size, markeredgecolor="white", markeredgewidth=0.5,
+        summary.top1.mean, lane, marker, color=color, markersize=size, markeredgecolor="white", markeredgewidth=0.5,
         zorder=3,
     )  # fmt: skip
     if cell in table.published:
         value = float(table.published[cell].top1)
-        axes.plot(value, lane, marker, color=colour, markersize=size, markerfacecolor="white", zorder=3)
+        axes.plot(value, lane, marker, color=color, markersize=size, markerfacecolor="white", zorder=3)
 
 
 def _mark_chance(axes: Axes, classes: int) -> None:
@@ -185,10 +185,8 @@ def _mark_chance(axes: Axes, classes: int) -> None:
 def _legend(axes: Axes, figure: Figure, cells: Mapping[Cell, Summary], published: bool) -> None:
     handles: dict[str, Line2D] = {}
     for streams in sorted({cell.streams for cell in cells}, key=streams_order):
-        colour, marker, title = stream_style(streams)
-        handles[title] = Line2D(
-            [], [], color=colour, marker=marker, linestyle="", markeredgecolor="white", markersize=7
-        )
+        color, marker, title = stream_style(streams)
+        handles[title] = Line2D([], [], color=color, marker=marker, linestyle="", markeredgecolor="white", markersize=7)
     if published:
         handles["published"] = Line2D(
             [], [], color=INK, marker="o", linestyle="", markerfacecolor="white", markersize=6

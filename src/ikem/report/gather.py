@@ -82,7 +82,7 @@ def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing], co
     write_results(rows, missing, results)
     write_tables(results, folder, naming)
     confusions, curves, records = _traces(plan)
-    _tell_of_versions(records)
+    _report_versions(records)
     figures = folder.parent / "figures"
     write_figures(results, figures, naming, confusions, curves)
     resolved = config.model_dump(mode="json")
@@ -91,8 +91,8 @@ def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing], co
     )
 
 
-def _tell_of_versions(records: list[Path]) -> None:
-    """Results of several versions of the code are told of, not refused: few changes of the code change a number."""
+def _report_versions(records: list[Path]) -> None:
+    """Results of several versions of the code are reported, not refused: few changes of the code change a number."""
     # Data, which no seed shapes, is made by other code.
     seeded = {kind for kind, described in KINDS.items() if "{seed}" in described.output}
     made = Counter(record.code[:12] for record in read_records(records)[0] if record.kind in seeded)

@@ -1,4 +1,4 @@
-"""Published accuracies: `published_results.csv` beside this file, each with its source."""
+"""Published accuracies: `published_results.csv` next to this file, each with its source."""
 
 from __future__ import annotations
 

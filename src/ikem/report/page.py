@@ -104,7 +104,7 @@ def _groups(drawn: Sequence[Drawn], folder: Path, home: Path) -> list[dict[str, 
         inline = sum(path.stat().st_size for path in paths.values()) <= _INLINE_BYTES
         sources = {file: _source(path, home, inline) for file, path in paths.items()}
     except OSError as error:
-        hint = "Draw the figures anew"
+        hint = "Draw the figures again"
         raise InputError(
             f"figure cannot be read ({error.strerror})", location=str(error.filename), hint=hint
         ) from error

@@ -1,4 +1,4 @@
-"""What the run.json files of the jobs tell: versions, commit, device, times."""
+"""What the run.json files of the jobs record: versions, commit, device, times."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Drawn:
     """A figure that was written.
 
     Attributes:
-        file: path of its PNG in the folder of figures; the SVG lies beside it.
+        file: path of its PNG in the folder of figures; the SVG is stored next to it.
         kind: `methods`, `labels`, `confusion` or `curves`.
         title: what it shows.
         caption: a sentence to read it by.
@@ -74,12 +74,12 @@ def drawing() -> Iterator[None]:
 
 
 def method_style(place: int) -> tuple[str, str]:
-    """Colour and marker of the method at a place: 56 that differ, neighbours in both."""
+    """Color and marker of the method at a place: 56 that differ, neighbors in both."""
     return _PALETTE[place % len(_PALETTE)], _MARKERS[place % len(_MARKERS)]
 
 
 def stream_style(streams: str) -> tuple[str, str, str]:
-    """Colour, marker and title of streams: those of a modality follow from its position among all, ink for fusions."""
+    """Color, marker and title of streams: those of a modality follow from its position among all, ink for fusions."""
     if streams in MODALITIES:
         position = MODALITIES.index(streams)
         return _PALETTE[position % len(_PALETTE)], _MARKERS[(1 + position) % len(_MARKERS)], streams_title(streams)
@@ -115,5 +115,5 @@ def read_index(folder: Path) -> list[Drawn]:
         return [Drawn(**item) for item in read_json(path)]
     except TypeError as error:
         raise InputError(
-            f"is not a list of figures ({error})", location=str(path), hint="Draw the figures anew"
+            f"is not a list of figures ({error})", location=str(path), hint="Draw the figures again"
         ) from error

@@ -22,7 +22,7 @@ class Action:
         perform: moves the persons of a performance.
         persons: 1 or 2.
         can_sit: also done seated.
-        distance: metres between two persons, for arms of 0.6 m.
+        distance: meters between two persons, for arms of 0.6 m.
     """
 
     perform: Callable[[Performance], None]
@@ -290,7 +290,7 @@ def _shadow(take: Performance) -> None:
 
 
 def _walk(pose: Pose, take: Performance, forward: Array, hertz: float, weight: Array) -> None:
-    """Move `forward` metres (T,) in the heading the person starts with, on walking legs."""
+    """Move `forward` meters (T,) in the heading the person starts with, on walking legs."""
     heading = pose.angles[0, 0]
     pose.add(None, "place_x", -np.sin(heading) * forward)
     pose.add(None, "place_z", -np.cos(heading) * forward)

@@ -1,7 +1,7 @@
 """Forward kinematics of a 25-joint body (Kinect v2).
 
 A pose is a row of angles named as an anatomist would; bones keep their length whatever the angles.
-World coordinates are in metres: y up, the floor at y = 0. A body with heading 0 looks along -z and has its
+World coordinates are in meters: y up, the floor at y = 0. A body with heading 0 looks along -z and has its
 right hand at larger x, as a Kinect sees somebody who faces it.
 """
 
@@ -22,9 +22,9 @@ JOINT_COUNT = SKELETON.joint_count
 
 BODY_ANGLES = (
     "heading",  # turn of the whole body about the vertical; radians, as are all angles
-    "place_x",  # metres on the floor, in the body's own heading-0 axes
+    "place_x",  # meters on the floor, in the body's own heading-0 axes
     "place_z",
-    "lift",  # metres of the lower foot above the floor
+    "lift",  # meters of the lower foot above the floor
     "trunk_flexion",  # forward
     "trunk_side",  # to the right
     "trunk_twist",  # to the left
@@ -62,7 +62,7 @@ _MIRROR = np.array([-1.0, 1.0])[:, None]  # turns about y and z change sign on t
 
 @dataclass(frozen=True)
 class Proportions:
-    """Lengths of a body's bones in metres."""
+    """Lengths of a body's bones in meters."""
 
     spine_lower: float = 0.29
     spine_upper: float = 0.24
@@ -112,7 +112,7 @@ def turn(axis: int, angle: Array) -> Array:
 
 
 def place_joints(angles: Array, body: Proportions) -> Array:
-    """Joints of a body over time: angles (T, len(ANGLES)) -> (T, 25, 3) metres, world coordinates."""
+    """Joints of a body over time: angles (T, len(ANGLES)) -> (T, 25, 3) meters, world coordinates."""
 
     def one(name: str) -> Array:
         return angles[:, COLUMN[name]]

@@ -39,7 +39,7 @@ class Pose:
     """Angles of one person over time.
 
     Attributes:
-        angles: (T, len(ANGLES)) radians and metres, see `kinematics`.
+        angles: (T, len(ANGLES)) radians and meters, see `kinematics`.
         body: the person's own proportions.
     """
 

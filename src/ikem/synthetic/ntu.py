@@ -21,11 +21,11 @@ from ikem.synthetic.settings import SyntheticSettings
 FOLDER = "nturgb+d_skeletons/"  # inside the zip, as the real archives have it
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # of every member, so that equal settings give equal bytes
 
-# Decimals of: x y z, depth x y, colour x y, orientation w x y z, tracking state.
+# Decimals of: x y z, depth x y, color x y, orientation w x y z, tracking state.
 _JOINT_DECIMALS = np.array([6, 6, 6, 4, 4, 3, 3, 7, 7, 7, 7, 0])
 # Decimals of: body id, clipped edges, left hand confidence and state, right hand's, restricted, lean x y, state.
 _HEAD_DECIMALS = np.array([0, 0, 0, 0, 0, 0, 0, 7, 7, 0])
-# Kinect v2's depth and colour images, pixels: focal length and centre.
+# Kinect v2's depth and color images, pixels: focal length and center.
 _DEPTH = (365.5, 256.0, 208.0)
 _COLOUR = (1081.0, 974.0, 568.0)
 _PARENTS = np.array(SKELETON.parents)
@@ -46,7 +46,7 @@ def record_clip(settings: SyntheticSettings, clip: Clip) -> Recording | None:
 
 
 def clips(settings: SyntheticSettings) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """The clips without the text: name and (T, 2, 25, 3) metres, as a reader of the archive gets them.
+    """The clips without the text: name and (T, 2, 25, 3) meters, as a reader of the archive gets them.
 
     Those on the missing list are left out.
     """
@@ -58,35 +58,35 @@ def clips(settings: SyntheticSettings) -> Iterator[tuple[str, NDArray[np.float32
 
 def clip_text(recording: Recording) -> bytes:
     """The content of a `.skeleton` file."""
-    metres = recording.joints / MICRO
-    bodies, frames = metres.shape[:2]
-    fields = np.empty((*metres.shape[:3], 12), dtype=np.int64)
+    meters = recording.joints / MICRO
+    bodies, frames = meters.shape[:2]
+    fields = np.empty((*meters.shape[:3], 12), dtype=np.int64)
     fields[..., :3] = recording.joints
-    slope = metres[..., :2] / np.maximum(metres[..., 2:], 0.5)
+    slope = meters[..., :2] / np.maximum(meters[..., 2:], 0.5)
     for column, decimals, (focus, right, down) in ((3, 4, _DEPTH), (5, 3, _COLOUR)):
         fields[..., column] = np.rint((right + focus * slope[..., 0]) * 10**decimals)
         fields[..., column + 1] = np.rint((down - focus * slope[..., 1]) * 10**decimals)
-    fields[..., 7:11] = np.rint(_orientations(metres) * 10**7)
+    fields[..., 7:11] = np.rint(_orientations(meters) * 10**7)
     fields[..., 11] = recording.tracking
     heads = np.zeros((bodies, frames, 10), dtype=np.int64)
     heads[..., 0] = recording.body_ids[:, None]
     heads[..., 2:6] = 1
-    trunk = metres[:, :, JOINTS["spine"]] - metres[:, :, JOINTS["base_of_spine"]]
+    trunk = meters[:, :, JOINTS["spine"]] - meters[:, :, JOINTS["base_of_spine"]]
     heads[..., 7:9] = np.rint(np.clip(trunk[..., [0, 2]] * 2.0, -1.0, 1.0) * 10**7)
     heads[..., 9] = 2
     return format_clip(recording.listed(), heads, _HEAD_DECIMALS, fields, _JOINT_DECIMALS)
 
 
-def _orientations(metres: NDArray[np.float64]) -> NDArray[np.float64]:
+def _orientations(meters: NDArray[np.float64]) -> NDArray[np.float64]:
     """(..., 25, 4) w x y z of the shortest turn from upright to each bone; zero for the ends of limbs."""
-    bones = metres - metres[..., _PARENTS, :]
+    bones = meters - meters[..., _PARENTS, :]
     bones /= np.maximum(np.sqrt(np.einsum("...i,...i", bones, bones)), 1e-9)[..., None]
     turns = np.zeros((*bones.shape[:-1], 4))
     turns[..., 0] = np.sqrt(np.maximum((1.0 + bones[..., 1]) / 2.0, 1e-9))
     turns[..., 1] = bones[..., 2] / (2.0 * turns[..., 0])
     turns[..., 3] = -bones[..., 0] / (2.0 * turns[..., 0])
     turns[..., _LEAVES, :] = 0.0
-    turns[..., SKELETON.centre, :] = (1.0, 0.0, 0.0, 0.0)  # it has no bone of its own
+    turns[..., SKELETON.center, :] = (1.0, 0.0, 0.0, 0.0)  # it has no bone of its own
     return turns
 
 

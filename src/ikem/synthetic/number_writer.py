@@ -11,12 +11,12 @@ _LONGEST = 24  # bytes of a number with its separator: sign, 19 digits, point
 
 
 @njit(cache=True)
-def _put(text, place, value, decimals):  # type: ignore[no-untyped-def]
-    """Write value / 10**decimals at `place`, without trailing zeros; returns the place after it."""
+def _put(text, position, value, decimals):  # type: ignore[no-untyped-def]
+    """Write value / 10**decimals at `position`, without trailing zeros; returns the position after it."""
     ten = np.uint64(10)  # unsigned division is much the faster one
     if value < 0:
-        text[place] = _MINUS
-        place += 1
+        text[position] = _MINUS
+        position += 1
         value = -value
     rest = np.uint64(value)
     while decimals > 0 and rest % ten == 0:
@@ -28,7 +28,7 @@ def _put(text, place, value, decimals):  # type: ignore[no-untyped-def]
         limit *= ten
         digits += 1
     digits = max(digits, decimals + 1)
-    end = place + digits + (1 if decimals > 0 else 0)
+    end = position + digits + (1 if decimals > 0 else 0)
     at = end
     for digit in range(digits):
         at -= 1
@@ -41,46 +41,46 @@ def _put(text, place, value, decimals):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _put_row(text, place, values, decimals):  # type: ignore[no-untyped-def]
-    """Write a line of numbers separated by spaces; returns the place after it."""
+def _put_row(text, position, values, decimals):  # type: ignore[no-untyped-def]
+    """Write a line of numbers separated by spaces; returns the position after it."""
     for column in range(len(values)):
-        place = _put(text, place, values[column], decimals[column])
-        text[place] = _SPACE
-        place += 1
-    text[place - 1] = _NEWLINE
-    return place
+        position = _put(text, position, values[column], decimals[column])
+        text[position] = _SPACE
+        position += 1
+    text[position - 1] = _NEWLINE
+    return position
 
 
 @njit(cache=True)
 def _put_clip(text, listed, heads, head_decimals, joints, joint_decimals):  # type: ignore[no-untyped-def]
     frames, bodies = listed.shape
-    place = _put(text, 0, frames, 0)
-    text[place] = _NEWLINE
-    place += 1
+    position = _put(text, 0, frames, 0)
+    text[position] = _NEWLINE
+    position += 1
     for frame in range(frames):
         count = 0
         while count < bodies and listed[frame, count] >= 0:
             count += 1
-        place = _put(text, place, count, 0)
-        text[place] = _NEWLINE
-        place += 1
+        position = _put(text, position, count, 0)
+        text[position] = _NEWLINE
+        position += 1
         for slot in range(count):
             body = listed[frame, slot]
-            place = _put_row(text, place, heads[body, frame], head_decimals)
-            place = _put(text, place, joints.shape[2], 0)
-            text[place] = _NEWLINE
-            place += 1
+            position = _put_row(text, position, heads[body, frame], head_decimals)
+            position = _put(text, position, joints.shape[2], 0)
+            text[position] = _NEWLINE
+            position += 1
             for joint in range(joints.shape[2]):
-                place = _put_row(text, place, joints[body, frame, joint], joint_decimals)
-    return place
+                position = _put_row(text, position, joints[body, frame, joint], joint_decimals)
+    return position
 
 
 @njit(cache=True)
 def _put_table(text, rows, decimals):  # type: ignore[no-untyped-def]
-    place = 0
+    position = 0
     for row in range(len(rows)):
-        place = _put_row(text, place, rows[row], decimals)
-    return place
+        position = _put_row(text, position, rows[row], decimals)
+    return position
 
 
 def format_clip(

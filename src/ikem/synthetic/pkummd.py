@@ -72,7 +72,7 @@ def stage_video(
     """Play one video: several actions of one performer, a pause between each two.
 
     Returns:
-        The persons: joints (T, 25, 3) in world metres and the frames in which each is there; the first always is.
+        The persons: joints (T, 25, 3) in world meters and the frames in which each is there; the first always is.
         The instances: class from 1, first and last frame from 1.
     """
     random = random_for(settings, VIDEO, number)

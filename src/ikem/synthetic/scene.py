@@ -119,7 +119,7 @@ def perform(
 
 
 def _face_each_other(people: list[Pose], distance: float) -> None:
-    """Put the second person `distance` metres in front of the first, both half of it from the middle."""
+    """Put the second person `distance` meters in front of the first, both half of it from the middle."""
     first, second = people
     first.add(None, "place_z", distance / 2)
     second.add(None, "place_z", -distance / 2)
@@ -127,14 +127,14 @@ def _face_each_other(people: list[Pose], distance: float) -> None:
 
 
 def in_world(people: list[Pose], heading: float) -> list[Array]:
-    """Joints of each person, (T, 25, 3) metres, with the whole scene turned about the vertical by `heading`."""
+    """Joints of each person, (T, 25, 3) meters, with the whole scene turned about the vertical by `heading`."""
     cosine, sine = np.cos(heading), np.sin(heading)
     rotation = np.array([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
     return [place_joints(pose.angles, pose.body) @ rotation.T for pose in people]
 
 
 def stage_clip(settings: SyntheticSettings, clip: Clip) -> list[Array]:
-    """The performance behind a clip, the same for every camera: (T, 25, 3) metres for each person."""
+    """The performance behind a clip, the same for every camera: (T, 25, 3) meters for each person."""
     random = random_for(settings, PERFORMANCE, clip.setup, clip.performer, clip.replication, clip.action)
     heading = np.radians(settings.heading_degrees) * random.uniform(-1.0, 1.0)
     people = perform(settings, draw_style(settings, clip.performer), settings.actions[clip.action - 1], random)

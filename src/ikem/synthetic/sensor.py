@@ -14,24 +14,24 @@ from ikem.synthetic.settings import SyntheticSettings
 MICRO = 1_000_000
 TRACKED, INFERRED = 2, 1
 FIRST_BODY_ID = 72057594037927936  # as a Kinect v2 counts
-_FOCUS_HEIGHT = 0.95  # metres: what a camera points at
+_FOCUS_HEIGHT = 0.95  # meters: what a camera points at
 
 
 @dataclass(frozen=True)
 class Camera:
-    """A viewpoint: world metres to camera metres (x to the image's right, y up, z away from the camera).
+    """A viewpoint: world meters to camera meters (x to the image's right, y up, z away from the camera).
 
     Attributes:
         rotation: (3, 3).
-        centre: (3,) where the middle of the scene, 0.95 m above the floor, lies.
+        center: (3,) where the middle of the scene, 0.95 m above the floor, lies.
     """
 
     rotation: Array
-    centre: Array
+    center: Array
 
     def see(self, joints: Array) -> Array:
         """(..., 3) world -> (..., 3) camera coordinates."""
-        return (joints - (0.0, _FOCUS_HEIGHT, 0.0)) @ self.rotation.T + self.centre
+        return (joints - (0.0, _FOCUS_HEIGHT, 0.0)) @ self.rotation.T + self.center
 
 
 def draw_camera(settings: SyntheticSettings, camera: int, random: np.random.Generator) -> Camera:
@@ -68,7 +68,7 @@ class Recording:
         return np.where(np.take_along_axis(present, gathered, axis=1), bodies, -1)
 
     def first_two(self) -> NDArray[np.float32]:
-        """(T, 2, 25, 3) metres of the first two bodies of each frame in file order; absent ones are zero."""
+        """(T, 2, 25, 3) meters of the first two bodies of each frame in file order; absent ones are zero."""
         frames = self.joints.shape[1]
         found = np.zeros((frames, 2, JOINT_COUNT, 3))
         listed = self.listed()
@@ -79,7 +79,7 @@ class Recording:
 
 
 def sense(settings: SyntheticSettings, camera: Camera, bodies: list[Array], random: np.random.Generator) -> Recording:
-    """See (T, 25, 3) metres of each body through a camera, with noise, losses, swaps and spurious bodies."""
+    """See (T, 25, 3) meters of each body through a camera, with noise, losses, swaps and spurious bodies."""
     frames = len(bodies[0])
     seen = camera.see(np.stack(bodies))
     behind = seen[..., 2] - seen[:, :, JOINTS["spine"], None, 2] > 0.13
@@ -134,7 +134,7 @@ def _slow_noise(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 def _spurious_body(random: np.random.Generator, frames: int) -> Array:
-    """A piece of furniture that the sensor takes for somebody: still, small, beside the scene; (T, 25, 3) metres."""
+    """A piece of furniture that the sensor takes for somebody: still, small, beside the scene; (T, 25, 3) meters."""
     size = random.uniform(0.3, 0.8)
     plain = Proportions()
     body = Proportions(**{name: size * getattr(plain, name) for name in plain.__dataclass_fields__})

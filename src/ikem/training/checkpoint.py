@@ -23,12 +23,12 @@ from ikem.files import atomic, canonical_json
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Any) -> None:
     """Write tensors and a JSON value, atomically; equal content gives equal bytes."""
-    held = {name: tensors[name].detach().to("cpu").contiguous() for name in sorted(tensors)}
-    metadata = {"ikem": canonical_json({"about": about, "content": _content(held, canonical_json(about))})}
+    loaded = {name: tensors[name].detach().to("cpu").contiguous() for name in sorted(tensors)}
+    metadata = {"ikem": canonical_json({"about": about, "content": _content(loaded, canonical_json(about))})}
     with atomic(path) as temporary:
         try:
-            temporary.write_bytes(save(held, metadata))
-        except SafetensorError as error:  # how it tells of a full disk, too
+            temporary.write_bytes(save(loaded, metadata))
+        except SafetensorError as error:  # which a full disk raises, too
             raise OSError(str(error)) from error
 
 
@@ -41,21 +41,21 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            told = json.loads(metadata["ikem"]) if "ikem" in metadata else _early(metadata)
+            stored = json.loads(metadata["ikem"]) if "ikem" in metadata else _early(metadata)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if not isinstance(told, dict) or not {"about", "content"} <= told.keys():
-                raise ValueError("it does not tell its content")
+            if not isinstance(stored, dict) or not {"about", "content"} <= stored.keys():
+                raise ValueError("it does not say what it contains")
     except FileNotFoundError:
         raise InputError("is missing", location=str(path), hint="Run the workflow again") from None
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"cannot be read ({error})", location=str(path), hint="Delete it and run again") from error
-    if told["content"] != _content(tensors, canonical_json(told["about"])):
+    if stored["content"] != _content(tensors, canonical_json(stored["about"])):
         raise InputError("its content is not what was written", location=str(path), hint="Delete it and run again")
-    return tensors, told["about"]
+    return tensors, stored["about"]
 
 
 def _early(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """What files written by early versions of this code tell."""
+    """What files written by early versions of this code say."""
     return {"about": json.loads(metadata["about"]), "content": metadata["content"]}
 
 

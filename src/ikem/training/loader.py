@@ -57,7 +57,7 @@ class Clips:
         """Choose clips.
 
         Args:
-            position: prepared/position.npy; samples.csv lies beside it.
+            position: prepared/position.npy; samples.csv is stored next to it.
             indices: numbers of the clips in it.
             device: where batches go.
             resident: keep all on the device; None: if they take at most half of what is free there.

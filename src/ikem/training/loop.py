@@ -140,7 +140,7 @@ def train(
             _require_finite(means, training_tensors(trainer), epoch)
             progress["history"].append({"epoch": epoch + 1, "learning_rate": rate, **means})
             progress |= {"epoch": epoch + 1, "step": 0, "sums": {}}
-            _tell(epoch, last_epoch, means, rate, time.monotonic() - began, len(cut) / max(1, len(cut) - first))
+            _report(epoch, last_epoch, means, rate, time.monotonic() - began, len(cut) / max(1, len(cut) - first))
             due = job.asked_to_leave or time.monotonic() - saved >= 60 * checkpoint_minutes
             if due and epoch + 1 < last_epoch:
                 _save(job, checkpoint, trainer, progress)
@@ -151,7 +151,7 @@ def train(
 
 
 def finish(job: Job, trainer: Trainer, history: list[dict[str, float]]) -> None:
-    """Write what a training job ends with: the state, and beside it metrics.csv, a row an epoch."""
+    """Write what a training job ends with: the state, and next to it metrics.csv, a row an epoch."""
     for unfinished in job.output.parent.glob(".metrics.csv.*.tmp"):  # of a killed run
         unfinished.unlink(missing_ok=True)
     with atomic(job.output.with_name("metrics.csv")) as temporary:
@@ -201,11 +201,11 @@ def _require_finite(losses: Mapping[str, float], tensors: Mapping[str, Tensor], 
             raise InputError(f"{name} has numbers that are not finite in epoch {epoch + 1}", hint=hint)
 
 
-def _tell(epoch: int, last: int, losses: Mapping[str, float], rate: float, seconds: float, share: float) -> None:
+def _report(epoch: int, last: int, losses: Mapping[str, float], rate: float, seconds: float, share: float) -> None:
     """A line on an epoch; `share` is the whole epoch's part of what was seen of it after a checkpoint."""
     left = int(seconds * share * (last - epoch - 1))
-    told = " ".join(f"{name} {value:.4f}" for name, value in losses.items())
+    shown = " ".join(f"{name} {value:.4f}" for name, value in losses.items())
     logger.info(
         "epoch %d/%d: %s; rate %g, %.1f s, %d:%02d:%02d left",
-        *(epoch + 1, last, told, rate, seconds, left // 3600, left // 60 % 60, left % 60),
+        *(epoch + 1, last, shown, rate, seconds, left // 3600, left // 60 % 60, left % 60),
     )

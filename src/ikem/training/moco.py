@@ -30,7 +30,7 @@ class Branch(nn.Module):
         self.head = head
 
     def forward(self, x: Tensor, dropout_seed: int) -> tuple[Tensor, Tensor]:
-        """(N, M, C, T, V) to the embedding (N, hidden_dim) and the normalised feature (N, D), float32 at least."""
+        """(N, M, C, T, V) to the embedding (N, hidden_dim) and the normalized feature (N, D), float32 at least."""
         embedding = self.encoder(x, dropout_seed)
         return embedding, unit(self.head(embedding))
 
@@ -126,7 +126,7 @@ class MomentumContrast(nn.Module):
             clips: (B,) int64, number of each clip; with `mask_own_keys` only.
 
         Returns:
-            the loss of each modality; their sum is to be minimised.
+            the loss of each modality; their sum is to be minimized.
         """
         self.queue.flush()
         options = {}  # the kernels have no argument for it

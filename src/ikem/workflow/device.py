@@ -54,9 +54,9 @@ def one_device(wanted: str, job: Job) -> Iterator[torch.device]:
         with _use(0, names[0], job) as device:
             yield device
         return
-    with _lease(names, os.environ[scheduler] if scheduler else "") as place:
-        logger.info("device %s of %s", names[place], ", ".join(names))
-        with _use(place, names[place], job) as device:
+    with _lease(names, os.environ[scheduler] if scheduler else "") as index:
+        logger.info("device %s of %s", names[index], ", ".join(names))
+        with _use(index, names[index], job) as device:
             yield device
 
 
@@ -70,7 +70,7 @@ def usable_devices() -> list[str]:
     if named is None:
         return [str(number) for number in range(count)]
     names = [name.strip() for name in named.split(",")]
-    bad = [place for place, name in enumerate(names) if name in ("", "-1", "NoDevFiles")]  # CUDA stops at the first one
+    bad = [index for index, name in enumerate(names) if name in ("", "-1", "NoDevFiles")]  # CUDA stops at the first one
     return names[: bad[0] if bad else count]
 
 
@@ -80,12 +80,12 @@ def _scheduler() -> str | None:
 
 
 @contextlib.contextmanager
-def _use(place: int, name: str, job: Job) -> Iterator[torch.device]:
+def _use(index: int, name: str, job: Job) -> Iterator[torch.device]:
     if os.environ.get("IKEM_PRETEND_DEVICES"):
         job.device = f"cpu (pretended device {name})"
         yield torch.device("cpu")
         return
-    device = torch.device("cuda", place)
+    device = torch.device("cuda", index)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS promises nothing from run to run
     torch.backends.cudnn.benchmark = False
     previous = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
@@ -100,7 +100,7 @@ def _use(place: int, name: str, job: Job) -> Iterator[torch.device]:
 
 @contextlib.contextmanager
 def _lease(names: list[str], allocation: str) -> Iterator[int]:
-    """Yield the place in `names` of a device whose lock is held; wait for one if all are taken.
+    """Yield the index in `names` of a device whose lock is held; wait for one if all are taken.
 
     Args:
         allocation: of the scheduler; the numbers of devices may count within it.
@@ -108,14 +108,14 @@ def _lease(names: list[str], allocation: str) -> Iterator[int]:
     folder = _lock_folder()
     told = False
     while True:
-        for place, name in enumerate(names):
-            lock = filelock.FileLock(folder / f"{_lock_name(place, name, allocation)}.lock")
+        for index, name in enumerate(names):
+            lock = filelock.FileLock(folder / f"{_lock_name(index, name, allocation)}.lock")
             try:
                 lock.acquire(timeout=0)
             except filelock.Timeout:
                 continue
             try:
-                yield place
+                yield index
             finally:
                 lock.release()
             return
@@ -125,12 +125,12 @@ def _lease(names: list[str], allocation: str) -> Iterator[int]:
         time.sleep(0.5)
 
 
-def _lock_name(place: int, name: str, allocation: str) -> str:
+def _lock_name(index: int, name: str, allocation: str) -> str:
     """What all processes of the machine call the device: one may know it by number, another by its long name."""
     if os.environ.get("IKEM_PRETEND_DEVICES"):
         name = f"{allocation}.{name}" if allocation else name
     else:
-        name = str(getattr(torch.cuda.get_device_properties(place), "uuid", name))
+        name = str(getattr(torch.cuda.get_device_properties(index), "uuid", name))
     return "".join(sign if sign.isalnum() or sign in "-." else "_" for sign in name)
 
 

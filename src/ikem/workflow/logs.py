@@ -1,4 +1,4 @@
-"""The log of a job: how it is written, and what it tells of the last run when it is read back."""
+"""The log of a job: how it is written, and what it says of the last run when it is read back."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _LogFile(logging.FileHandler):
     """A log file that may be lost, when the disk is full, say: standard error has the same lines."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Say nothing: what fails here fails again, and is told, where the result is written."""
+        """Say nothing: what fails here fails again, and is reported, where the result is written."""
 
     def close(self) -> None:
         """Close; what could not be written stays unwritten."""
@@ -90,14 +90,14 @@ def _report(error: Exception) -> None:
 
 @dataclass(frozen=True)
 class LastRun:
-    """What a log tells of the last run.
+    """What a log says of the last run.
 
     Attributes:
         end: "done"; with an "error"; "left", as a signal asked; by a "signal" that left its stack; "none": the log just
             stops, because the run was killed or has not ended.
         error: the message, or the name of the signal.
-        epoch: such as "epoch 3/10"; empty if none was told.
-        seconds_left: as told with the epoch.
+        epoch: such as "epoch 3/10"; empty if none was reported.
+        seconds_left: as reported with the epoch.
     """
 
     end: End

@@ -59,7 +59,7 @@ class Job:
 
 
 def record_path(output: Path) -> Path:
-    """Where a job that ends with `output` keeps its run.json: beside it, named after it."""
+    """Where a job that ends with `output` keeps its run.json: next to it, named after it."""
     return output.with_name(f"{output.name}.run.json")
 
 

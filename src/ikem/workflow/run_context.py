@@ -1,4 +1,4 @@
-"""Running one job: its lock, signals, checks, and the run.json that tells how its result came about."""
+"""Running one job: its lock, signals, checks, and the run.json that records how its result came about."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Job:
         inputs: SHA-256 of every file of each input, by name; they have been compared with what is on the disk.
         device: the device the job computes on, in words.
         title: the job in words, as `status` shows it.
-        others: files that the job writes beside its output.
+        others: files that the job writes next to its output.
     """
 
     def __init__(
@@ -109,13 +109,13 @@ def _check_input(name: str, path: Path, settings: Mapping[str, Any]) -> dict[str
     if not record.exists():
         if expected is not None:
             raise InputError(
-                "has no run.json next to it, so nothing tells how it was made", location=str(path), hint=hint
+                "has no run.json next to it, so nothing says how it was computed", location=str(path), hint=hint
             )
         return {path.name: digest_file(path)}
     known = read_json(record)
     contents = known.get("outputs") if isinstance(known, dict) else None
     if not isinstance(contents, dict) or path.name not in contents:
-        raise InputError("does not tell the content of its result", location=str(record), hint=hint)
+        raise InputError("does not say what its result contains", location=str(record), hint=hint)
     if expected is not None and known.get("digest") != expected:
         raise InputError(
             "was computed under other settings than the config asks for",
@@ -150,13 +150,13 @@ def running(
     inputs: Mapping[str, Path],
     log: Path | None = None,
 ) -> Iterator[Job]:
-    """Run a job in the block; when it ends well, write `run.json` beside the output.
+    """Run a job in the block; when it ends well, write `run.json` next to the output.
 
     Args:
         settings: all that shapes the result; JSON values.
         output: the file that the job ends with; the block writes it (atomically).
         inputs: what it reads, by name.
-        log: file for the log, beside standard error.
+        log: file for the log, besides standard error.
 
     Raises:
         InputError: an input is missing, harmed or was computed under other settings; memory ran out; or another process
@@ -227,7 +227,7 @@ def _remove_unfinished(output: Path) -> None:
 
 @contextlib.contextmanager
 def _faults_told(settings: Mapping[str, Any]) -> Iterator[None]:
-    """What the machine lacks is told in words. (A process that the kernel kills says nothing; `status` does.)"""
+    """What the machine lacks is reported in words. (A process that the kernel kills says nothing; `status` does.)"""
     try:
         yield
     except (MemoryError, RuntimeError, OSError) as error:

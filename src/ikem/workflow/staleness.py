@@ -113,9 +113,9 @@ def fault_of(job: Job, thorough: bool = True, data: Path | None = None) -> str |
             f"was computed under other settings ({', '.join(_differences(record.get('settings', {}), job.settings))})"
         )
     if job.output.name not in contents:
-        return "has a run.json that does not tell its content"
+        return "has a run.json that does not say what it contains"
     for name, content in contents.items():
-        path, which = job.output.with_name(name), "" if name == job.output.name else f"{name} beside it "
+        path, which = job.output.with_name(name), "" if name == job.output.name else f"{name} next to it "
         if not path.exists():
             return f"{which}is missing"
         unchanged = not thorough and stamp_of(path) == stamps.get(name)

@@ -91,7 +91,7 @@ def _is_running(job: Job) -> bool:
 
 
 def _progress(job: Job) -> str:
-    """The epoch, and the time left: as the log tells, less what has passed since it did."""
+    """The epoch, and the time left: as the log says, less what has passed since it did."""
     run = last_run(job.log)
     if run is None or not run.epoch:
         return ""

@@ -23,7 +23,7 @@ SKELETON = """
 name: five
 joints: [hip, chest, head, left, right]
 parents: {hip: chest, head: chest, left: chest, right: chest}
-centre: chest
+center: chest
 plane: [hip, left, right]
 shoulders: [left, right]
 """

@@ -58,7 +58,7 @@ def read_skeleton(data: bytes, location: str, bodies: BodyRule = "first-two") ->
             their id and keeps the two that move most in all the clip (see `most_active`), each at an index of its own.
 
     Returns:
-        (T, M=2, V=25, 3) float32, metres; absent bodies are zero. Every value equals `numpy.float32(float(text))`.
+        (T, M=2, V=25, 3) float32, meters; absent bodies are zero. Every value equals `numpy.float32(float(text))`.
 
     Raises:
         ClipError: the file is not as the format says; the message has the line, from 1, and the reason.
@@ -124,7 +124,7 @@ def most_active(values: Floats, index: NDArray[np.int64], frames: int, location:
 
 
 def join_ids(flat: NDArray[np.float64], index: NDArray[np.int64]) -> list[list[int]]:
-    """Bodies, each with its rows in order of the frames: a sensor that loses a person goes on under another id.
+    """Bodies, each with its rows in order of the frames: a sensor that loses a person continues under another id.
 
     An id that appears is joined to the body without a frame in common that was last seen nearest to it, by the sum of
     squared distances of the joints. Of several ids that appear in one frame the nearest is joined first.
@@ -173,4 +173,4 @@ def _reason(status: int, data: bytes, place: int, got: int) -> str:
         return f"a body has {got} joints, expected {JOINTS}"
     if status == MANY:
         return f"{got} frames are declared, more than {MOST_FRAMES} is no clip"
-    return f"goes on after its last frame ({got} frames are declared)"
+    return f"continues after its last frame ({got} frames are declared)"

@@ -43,7 +43,7 @@ def read_json(data: bytes, location: str, stem: str, label: int) -> Floats:
         label: the class that the name stands for, which the file must repeat (from 1).
 
     Returns:
-        (T, M=2, V=20, 3) float32, metres; the second body is zero.
+        (T, M=2, V=20, 3) float32, meters; the second body is zero.
 
     Raises:
         ClipError: the file is not as the format says.

@@ -54,7 +54,7 @@ class Instance:
 
 
 def read_video(data: bytes, location: str) -> Floats:
-    """Coordinates of a skeleton file: (T, M=2, V=25, 3) float32, metres; absent bodies are zero.
+    """Coordinates of a skeleton file: (T, M=2, V=25, 3) float32, meters; absent bodies are zero.
 
     Raises:
         ClipError: the file is not as the format says.
@@ -185,7 +185,7 @@ class PkummdReader:
         videos, unusable = _videos(path, archive, plan)
         labels, unreadable = _labels(request.archive("labels"), plan)
         for name in sorted(labels.keys() - videos.keys() - unusable.keys()):
-            unusable[name] = Reject(path.name, name, 0, "there is no skeleton file of this labelled video")
+            unusable[name] = Reject(path.name, name, 0, "there is no skeleton file of this labeled video")
         for name in sorted(videos.keys() - labels.keys() - unreadable.keys()):
             unusable[name] = Reject(path.name, videos[name].name, 0, "there is no label file of this video")
         # How many clips a video has is in its label file; without that it is taken to have as many as others.

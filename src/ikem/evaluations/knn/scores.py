@@ -18,7 +18,7 @@ def knn_scores(
         train, test: (modalities, n, width); of several modalities the mean of their cosine similarities counts.
         train_labels: (n,) int64.
         classes: K.
-        k: neighbours that vote; all, if there are fewer training clips.
+        k: neighbors that vote; all, if there are fewer training clips.
         chunk: test clips compared at a time.
 
     Returns:

@@ -119,7 +119,7 @@ class RelationalDistillation(nn.Module):
             dropout_seed: fixes all dropout masks of the step.
 
         Returns:
-            the loss of each student, a mean over the teacher's modalities; their sum is to be minimised.
+            the loss of each student, a mean over the teacher's modalities; their sum is to be minimized.
         """
         with torch.no_grad():
             features = self._features(self.teacher, teacher_view, dropout_seed, "teacher")
