@@ -15,9 +15,9 @@ Float32 = NDArray[np.float32]
 def prepare(clip: Float32, skeleton: Skeleton, target_frames: int) -> Float32:
     """One clip (C, L, V, M) to (C, T, V, M)."""
     length = int((clip[:, :, 0, 0] != 0).any(axis=0).sum())
-    centerd = clip - clip[:, :, skeleton.center : skeleton.center + 1]
+    centered = clip - clip[:, :, skeleton.center : skeleton.center + 1]
     channels, _, joints, bodies = clip.shape
-    values = torch.from_numpy(np.ascontiguousarray(centerd[:, :length].transpose(0, 2, 3, 1)))
+    values = torch.from_numpy(np.ascontiguousarray(centered[:, :length].transpose(0, 2, 3, 1)))
     values = values.reshape(1, channels * joints * bodies, length)
     resized = F.interpolate(values, size=target_frames, mode="linear", align_corners=False)
     result = resized.view(channels, joints, bodies, target_frames).permute(0, 3, 1, 2).contiguous().numpy()

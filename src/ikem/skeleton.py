@@ -27,7 +27,7 @@ class Skeleton:
         parents: for each joint the other end of its bone; the center's is itself.
         rotation_partners: for each joint the joint whose bone its own turns against; the center's is itself.
         graph_edges: the edges of the encoder's graph (child, parent), V - 1 of them.
-        center: the root of the bones, at which sequences are centerd and the graph's distances start.
+        center: the root of the bones, at which sequences are centered and the graph's distances start.
         plane: three joints around the center; the normal of the plane through their bones stands for the
             center's own bone.
         shoulders: left and right shoulder; sequences are turned until these lie along the x axis.

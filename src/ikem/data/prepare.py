@@ -4,7 +4,7 @@ The rules are those of the method's published code (its reference vectors hold t
 
 1. a clip's length L is the number of its frames in which the first joint of body 1 is not all zero, and the first L
    frames are what is resized (a gap therefore drops frames from the end);
-2. each body is centerd in each frame on its own center joint;
+2. each body is centered in each frame on its own center joint;
 3. frames are resized to T linearly, with half-pixel centers and clamped ends;
 4. each body is turned about the y axis, frame by frame, until its shoulders are parallel to x.
 """
