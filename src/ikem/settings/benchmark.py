@@ -26,6 +26,8 @@ _LARGEST = 100_000
 
 
 def _below_the_working_folder(folder: str) -> str:
+    if folder.startswith("~"):
+        raise ValueError("~ is no home directory here: write the whole path")
     if folder == ".":
         raise ValueError("results need a folder of their own, such as results")
     return folder

@@ -37,7 +37,6 @@ class JobType:
         summary: what it does, in a sentence.
         group: which entry of `compute` its resources are.
         priority: of its rule; what much else waits for runs first.
-        code: paths in the package of the code, besides what all jobs share, that shapes its result.
     """
 
     output: str
@@ -46,7 +45,6 @@ class JobType:
     summary: str
     group: Literal["data", "train", "evaluate", "report"] = "data"
     priority: int = 0
-    code: tuple[str, ...] = ()
 
 
 def _dataset(config: Config, keys: Keys) -> Dataset:
@@ -240,7 +238,7 @@ JOB_TYPES: dict[str, JobType] = {
     **{
         name: JobType(
             stage.output, partial(_stage, stage), "ikem.workflow.training_job:run_stage", stage.summary,
-            group="train", priority=_priority(stage), code=(stage.trainer.split(":")[0].removeprefix("ikem."),),
+            group="train", priority=_priority(stage),
         )
         for name, stage in STAGES.items()
     },
