@@ -38,7 +38,13 @@ SMALL = {
             "kind": "supervised",
             "recipe": "tiny",
             "modalities": ["joint"],
-            "schedule": {"epochs": 2, "decay": {"epoch": None}, "batch_size": 8, "learning_rate": 1e30},
+            "schedule": {
+                "epochs": 4,
+                "decay": {"epoch": None},
+                "batch_size": 8,
+                "learning_rate": 1e3,
+                "weight_decay": 1.0,
+            },
         },
     },
     "benchmark": [

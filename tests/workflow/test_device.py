@@ -157,7 +157,7 @@ def test_two_snakemakes_on_one_machine(workshop: Workshop, tmp_path: Path) -> No
     assert sum("waiting for one" in text for text in told) == 1
     spans = []
     for text in told:
-        clocks = re.findall(r"(\d\d):(\d\d):(\d\d) (device 0 of 0|done in)", text)
+        clocks = re.findall(r"(\d\d):(\d\d):(\d\d) (?:\[[^]]*\] )?(device 0 of 0|done in)", text)
         assert [clock[3] for clock in clocks] == ["device 0 of 0", "done in"]
         spans.append([int(clock[0]) * 3600 + int(clock[1]) * 60 + int(clock[2]) for clock in clocks])
     first, second = sorted(spans)

@@ -134,7 +134,9 @@ def test_a_wrong_config_is_told_in_one_line(place: Path) -> None:
     result = snakemake(place, "-n", "--configfile", "config/tiny.yaml", "--config", "sedes=[1]")
     assert result.returncode != 0
     told = result.stdout + result.stderr
-    assert "config/tiny.yaml: sedes: unknown key (value [1]); allowed are benchmark, compute, data" in told
+    assert (
+        "--config: sedes: unknown key (value [1]), did you mean 'seeds'?; allowed are benchmark, compute, data" in told
+    )
     assert "Traceback" not in told
 
 
