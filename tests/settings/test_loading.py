@@ -28,7 +28,7 @@ def test_shipped_configs_are_valid(path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "reported"),
     [
-        ("results", "~/out", ["results: ~ is no home directory here"]),
+        ("results", "~/out", ["results: '~/out' is not allowed; ~ is no home directory here"]),
         ("sedes", [0], ["sedes: unknown key", "[0]", "did you mean 'seeds'?", "benchmark"]),
         ("seeds", "zero", ["seeds: 'zero'", "a list is needed, such as [zero]"]),
         ("recipes.tiny.schedule.epoch", 3, ["recipes.tiny.schedule.epoch: unknown key", "did you mean 'epochs'?"]),
