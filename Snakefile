@@ -18,7 +18,7 @@ if not workflow.configfiles:
 include: "rules/common.smk"
 
 
-# The first rule is what is made when nothing is asked for.
+# The first rule is the default target.
 rule tables:
     """Everything: the long table, a table for each evaluation, figures and a report."""
     input:

@@ -13,14 +13,8 @@ from ikem.skeleton import Skeleton
 
 
 class _Block(Block):
-    def forward(self, x: Tensor, graph: Tensor, dropout_seed: int | None) -> Tensor:
-        y = F.relu(self.graph_norm(self.graph_convolution(x, graph * self.edge_importance)), inplace=True)
-        y = F.dropout(self.temporal_norm(self.temporal(y)), self.dropout, self.training, inplace=True)
-        if self.shortcut is not None:
-            y = y + self.shortcut_norm(self.shortcut(x))
-        elif self.residual:
-            y = y + x
-        return F.relu(y, inplace=True)
+    def drop(self, x: Tensor, dropout_seed: int | None) -> Tensor:
+        return F.dropout(x, self.dropout, self.training, inplace=True)
 
     def graph_convolution(self, x: Tensor, graph: Tensor) -> Tensor:
         y = self.graph(x).unflatten(1, (SUBSETS, -1))

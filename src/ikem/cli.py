@@ -94,7 +94,7 @@ def gather(
 
 @app.command()
 def show(folder: Annotated[Path, typer.Argument(help="Folder with results.csv.")] = Path("results/tables")) -> None:
-    """Print the main table and where everything lies."""
+    """Print the main table and where everything is."""
     from ikem.report.gather import show_results
 
     show_results(folder)

@@ -15,7 +15,7 @@ def use_threads(count: int) -> None:
     """Have the numeric libraries of this process use `count` threads; best before they are imported.
 
     How a sum is cut into threads shapes its last bits. Snakemake sets OMP_NUM_THREADS to what `--cores` leaves of a
-    rule's threads, and MKL may take fewer than it is told: both are overruled.
+    rule's threads, and MKL may take fewer than it is given: both are overruled.
     """
     for name in _COUNTS:
         os.environ[name] = str(count)

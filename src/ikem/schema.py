@@ -60,7 +60,7 @@ class Settings(BaseModel):
 
 
 def default_kind(kind: str) -> BeforeValidator:
-    """For a union of sections that `kind` tells apart: the kind of a section that names none."""
+    """For a union of sections that `kind` distinguishes: the kind of a section that names none."""
 
     def named(value: Any) -> Any:
         return {"kind": kind, **value} if isinstance(value, Mapping) else value

@@ -126,7 +126,7 @@ def _fetch_drive(identity: str, part: Path) -> None:
 
     logger.info("downloading %s from Google Drive", identity)
     try:
-        # gdown keeps its own partial file beside `part` and goes on from it.
+        # gdown keeps its own partial file next to `part` and resumes from it.
         got = gdown.download(id=identity, output=str(part), quiet=not sys.stderr.isatty(), resume=True)
     except Exception as error:  # gdown has many kinds, of several libraries
         reason = " ".join(str(error).split())[:300]

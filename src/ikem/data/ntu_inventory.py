@@ -1,4 +1,4 @@
-"""Which clips of NTU RGB+D are absent or too many, as far as names can tell.
+"""Which clips of NTU RGB+D are absent or too many, as far as names show it.
 
 Each performer who was recorded in a setup did all actions of that part (1 to 60 in setups 1 to 17, 61 to 120 in setups
 18 to 32) twice before three cameras. So from the pairs of setup and performer that are there, all names follow.
@@ -35,7 +35,7 @@ def expected_names(pairs: set[tuple[int, int]]) -> set[str]:
 
 
 def describe_difference(names: pd.Series, rejected: Path | None = None) -> str:
-    """A clause on clips that are absent, rejected or too many; of what is absent and extra only NTU's names tell.
+    """A clause on clips that are absent, rejected or too many; of what is absent and extra only NTU's names say it.
 
     Args:
         names: names of the clips that were decoded.

@@ -17,7 +17,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
-    """Compile with numba; keep the machine code on disk where there is a position for it."""
+    """Compile with numba; keep the machine code on disk where a folder can be written to."""
     try:
         return cast(Function, numba.njit(cache=True, nogil=True)(function))
     except RuntimeError:  # no folder that can be written to

@@ -73,7 +73,7 @@ def skip_blank(data: Bytes, position: int, line: int) -> tuple[int, int]:
 
 @inlined
 def skip_space(data: Bytes, position: int) -> int:
-    """Place of the next character of the line that is no space; the line feed or the end if there is none."""
+    """Position of the next character of the line that is no space; the line feed or the end if there is none."""
     size = data.size
     while position < size and (
         data[np.uintp(position)] == 32 or data[np.uintp(position)] == 13 or data[np.uintp(position)] == 9

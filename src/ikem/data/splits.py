@@ -32,7 +32,7 @@ _OCTAL = re.compile("0[0-7]{1,17}")
 
 
 def split_job(job: Job, prepared: Path) -> None:
-    """Run a `split` job; `prepared` is prepared/position.npy. What was rejected stands in decoded/ beside prepared/."""
+    """Run a `split` job; `prepared` is prepared/position.npy. decoded/, next to prepared/, lists rejected clips."""
     samples = load_samples(prepared.with_name("samples.csv"))
     protocol = Protocol(**job.settings["protocol"])
     rejected = prepared.parent.parent / "decoded" / "rejected.csv"
@@ -46,7 +46,7 @@ def split_job(job: Job, prepared: Path) -> None:
 
 
 def label_subset_job(job: Job, split: Path) -> None:
-    """Run a `label_subset` job; `split` is splits/{protocol}.json, the samples are in prepared/ beside it."""
+    """Run a `label_subset` job; `split` is splits/{protocol}.json, the samples are in prepared/, next to it."""
     samples = load_samples(split.parent.parent / "prepared" / "samples.csv")
     settings = job.settings
     train, chosen = read_split(split)["train"], (settings["fraction"], settings["number"], settings["sampling"])
@@ -75,7 +75,7 @@ def make_split(
         where none are known). `counts` and `published`: the numbers. `unused`: clips that neither train nor test.
 
     Raises:
-        InputError: the split cannot be made, a label is beyond the classes, or `partial` is false and the counts
+        InputError: there is no such split, a label is beyond the classes, or `partial` is false and the counts
             differ, a value of the protocol is that of no clip, or a class has none.
     """
     if protocol.column not in samples.columns:

@@ -1,4 +1,4 @@
-"""Prepared arrays and modalities on disk, made chunk by chunk, and opened again with checks."""
+"""Prepared arrays and modalities on disk, written chunk by chunk, and opened again with checks."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ def generate_modalities(prepared: Path, modality: str, output: Path, skeleton: S
         for first in range(0, len(position), _CHUNK_CLIPS):
             clips = position.rows(first, min(first + _CHUNK_CLIPS, len(position)))
             chunk = torch.from_numpy(clips).permute(0, 4, 1, 2, 3).contiguous()  # (N, M, C, T, V)
-            made = generate(modality, chunk, frames[first : first + _CHUNK_CLIPS], skeleton)
-            writer.append(made.permute(0, 2, 3, 4, 1).contiguous().numpy())
+            generated = generate(modality, chunk, frames[first : first + _CHUNK_CLIPS], skeleton)
+            writer.append(generated.permute(0, 2, 3, 4, 1).contiguous().numpy())
     logger.info("generated %s of %d clips", modality, len(position))
 
 

@@ -1,4 +1,4 @@
-"""What the text formats have in common beside the compiled code: left-over numbers, words for faults, encodings."""
+"""What the text formats have in common besides the compiled code: left-over numbers, words for faults, encodings."""
 
 from __future__ import annotations
 

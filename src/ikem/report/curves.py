@@ -60,7 +60,7 @@ def draw_curves(curves: Sequence[Curve], folder: Path) -> list[Drawn]:
 
 
 def read_metrics(path: Path) -> pd.DataFrame:
-    """Metrics of a training job by epoch: of an epoch that stands twice (a resumed run), the last.
+    """Metrics of a training job by epoch: of an epoch that is there twice (a resumed run), the last.
 
     Raises:
         InputError: the file is missing or is no table with a column `epoch`.

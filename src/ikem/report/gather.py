@@ -55,7 +55,7 @@ def gather_results(plan_path: Path, folder: Path, partial: bool = False, digest:
         listed = "\n".join(f"  {path}: {fault}" for path, fault in refused.items())
         raise InputError(
             f"{len(refused)} results are not what the config asks for:\n{listed}\n",
-            hint="Delete them and run snakemake again, or go back to the config they were made with",
+            hint="Delete them and run snakemake again, or go back to the config they were computed with",
         )
     missing, rows = [], []
     wanted: dict[Path, set[str]] = {}
@@ -93,12 +93,14 @@ def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing], co
 
 def _report_versions(records: list[Path]) -> None:
     """Results of several versions of the code are reported, not refused: few changes of the code change a number."""
-    # Data, which no seed shapes, is made by other code.
+    # Data, which no seed shapes, is computed by other code.
     seeded = {kind for kind, described in KINDS.items() if "{seed}" in described.output}
-    made = Counter(record.code[:12] for record in read_records(records)[0] if record.kind in seeded)
-    if len(made) > 1:
-        listed = ", ".join(f"{count} by {version or 'an unknown one'}" for version, count in made.most_common())
-        logger.warning("the results were made by %d versions of the code that shapes numbers: %s", len(made), listed)
+    versions = Counter(record.code[:12] for record in read_records(records)[0] if record.kind in seeded)
+    if len(versions) > 1:
+        listed = ", ".join(f"{count} by {version or 'an unknown one'}" for version, count in versions.most_common())
+        logger.warning(
+            "the results were made by %d versions of the code that shapes numbers: %s", len(versions), listed
+        )
 
 
 def _traces(plan: Plan) -> tuple[list[ConfusionFile], list[Curve], list[Path]]:
@@ -124,7 +126,7 @@ def _traces(plan: Plan) -> tuple[list[ConfusionFile], list[Curve], list[Path]]:
 
 
 def show_results(folder: Path) -> None:
-    """Print the main table and where everything lies."""
+    """Print the main table and where everything is."""
     root = folder.parent
     plan = read_plan(root / "plan.json")
     places = {

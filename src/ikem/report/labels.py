@@ -24,7 +24,7 @@ class Naming:
         classes: class names of each dataset.
         unranked: methods that are not pretrained (floor and ceiling): never the best of a column.
         published_as: name of a method in published_results.csv.
-        published_datasets: name of a dataset there, or null where nothing is published (made recordings).
+        published_datasets: name of a dataset there, or null where nothing is published (synthetic recordings).
         published_evaluations: name of an evaluation there.
         fractions: share of the training labels that an evaluation uses, 0 to 1.
         sources, evaluation_sources: where each method, its encoder, and each evaluation were published.
@@ -99,7 +99,7 @@ class Naming:
 
 
 def naming_of(config: Config) -> Naming:
-    """The naming that follows from a config. Made recordings have no published values."""
+    """The naming that follows from a config. Synthetic recordings have no published values."""
     evaluations = config.evaluations.items()
     return Naming(
         methods={name: method.title or method.default_title(name, config) for name, method in config.methods.items()},

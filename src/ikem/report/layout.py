@@ -1,4 +1,4 @@
-"""What stands where in the table of an evaluation, whatever form it is then written in."""
+"""The layout of the table of an evaluation, whatever form it is then written in."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ class Table:
         legend: what each symbol means that marks an entry.
         sources: where the methods and the evaluation were published.
         splits: the columns.
-        summaries: what the sections were made from.
-        published: values beside our cells.
+        summaries: what the sections show.
+        published: values next to our cells.
     """
 
     evaluation: str
@@ -170,16 +170,16 @@ class _Builder:
     def _section(self, title: str, note: str, lines: Sequence[tuple[str, str]], *, by_streams: bool) -> Section:
         best = {split: self._best(split, lines, by_streams) for split in self.splits}
         header = ["Streams", "Method"] if by_streams else ["Method", "Streams"]
-        beside = {split: any(self._cell(line, split) in self.published for line in lines) for split in self.splits}
+        cited = {split: any(self._cell(line, split) in self.published for line in lines) for split in self.splits}
         for split in self.splits:
-            header += [self.naming.split(*split)] + ["published"] * beside[split]
+            header += [self.naming.split(*split)] + ["published"] * cited[split]
         grid = []
         for line in lines:
             words = [Entry(self.naming.method(line[0])), Entry(streams_title(line[1]))]
             entries = words[::-1] if by_streams else words
             for split in self.splits:
                 entries.append(self._entry(line, split, best[split]))
-                if beside[split]:
+                if cited[split]:
                     value = self.published.get(self._cell(line, split))
                     entries.append(Entry(value.top1 if value else ""))
             grid.append(tuple(entries))

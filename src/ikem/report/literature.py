@@ -18,7 +18,7 @@ class Published:
     Attributes:
         method, streams, dataset, protocol, evaluation: as the file calls them.
         top1: percent, in the digits of the source.
-        source: where it stands.
+        source: where it was published.
     """
 
     method: str
@@ -66,7 +66,7 @@ def published_lines(
         naming: how our entries are called there.
         splits: our (dataset, protocol) pairs.
         evaluation: our entry.
-        shown: what stands beside our own rows already.
+        shown: what is shown next to our own rows already.
 
     Returns:
         (method, streams, value of each of our splits) in the order of the file.

@@ -106,7 +106,7 @@ class Row(BaseModel):
 
 @dataclass(frozen=True, order=True)
 class Missing:
-    """A cell without figures: its run failed, or has not been made.
+    """A cell without figures: its run failed, or did not take place.
 
     Attributes:
         dataset, protocol, method, evaluation: entries of the config.
@@ -148,7 +148,7 @@ def write_results(rows: Iterable[Row], missing: Iterable[Missing], path: str | P
     Percentages have four decimals. A missing cell is a row without figures whose `note` says why.
 
     Raises:
-        InputError: two rows stand for the same cell.
+        InputError: two rows are of the same cell.
     """
     found = sorted(rows, key=_row_order)
     _require_different(found, str(path))

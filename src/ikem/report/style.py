@@ -98,7 +98,7 @@ def save(figure: Figure, folder: Path, stem: str) -> None:
 
 
 def write_index(folder: Path, drawn: list[Drawn]) -> None:
-    """Write the list of figures beside them."""
+    """Write the list of figures next to them."""
     write_json(folder / INDEX, [asdict(item) for item in drawn])
 
 

@@ -1,6 +1,6 @@
 """Tables of the results: Markdown and CSV of each evaluation, and the main table for a terminal.
 
-Everything here is made from results.csv; nothing is trained or evaluated.
+Everything here is computed from results.csv; nothing is trained or evaluated.
 """
 
 from __future__ import annotations
@@ -93,12 +93,12 @@ def print_main_table(
     stream: TextIO | None = None,
     width: int = 120,
 ) -> None:
-    """Print each method with all its modalities, then where everything lies.
+    """Print each method with all its modalities, then where everything is.
 
     Args:
         results: the long table, results.csv.
         naming: titles and order.
-        places: what lies where, printed below the table.
+        places: paths by what they are, printed below the table.
         evaluation: which to show; if it is not there, the first one.
         stream: where to print; by default standard output.
         width: characters of a line; a wider table is printed split by split.

@@ -34,7 +34,7 @@ Address = Annotated[Text, AfterValidator(_without_password)]
 def _text_or_whole_number(value: Any) -> Any:
     if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
         return value
-    raise ValueError("text or a whole number is needed; put it into quotes as it stands in the table of clips")
+    raise ValueError("text or a whole number is needed; put it into quotes as it is in the table of clips")
 
 
 SplitValue = Annotated[
@@ -58,7 +58,7 @@ class Archive(Settings):
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     """Expected SHA-256 of the file."""
     terms: Address | None = None
-    """Where the owner's terms stand; a licensed file is downloaded only when `terms_accepted` is set."""
+    """The owner's terms; a licensed file is downloaded only when `terms_accepted` is set."""
     terms_accepted: bool = False
     """True: you have agreed with the owner to the terms of this file."""
 
@@ -119,7 +119,7 @@ class Prepare(Settings):
     frames: int = Field(50, ge=8, le=1000)
     """Frames T that each clip is resized to."""
     turn: bool = True
-    """Turn each body about the vertical axis until its shoulders lie along x."""
+    """Turn each body about the vertical axis until its shoulders are along x."""
 
 
 class Dataset(Settings):
@@ -134,7 +134,7 @@ class Dataset(Settings):
     archives: dict[Name, Archive] = Field(default_factory=dict)
     """Raw files by role; none for a synthetic dataset."""
     synthetic: SyntheticSettings | None = None
-    """If given, the raw files are made by the benchmark itself with these settings, in the raw form of `format`."""
+    """If given, the raw files are generated with these settings, in the raw form of `format`."""
     missing_list: Name | None = None
     """Samples to leave out: a list that comes with the package, by name."""
     class_names: tuple[Title, ...] = Field((), strict=False, max_length=1000)

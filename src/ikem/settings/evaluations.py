@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from ikem.schema import Settings
 
 
-class EvaluationOptions(Settings):
+class EvaluationOptions(Settings, ABC):
     """Base of the options of an evaluation. A subclass adds `kind: Literal["<name of its folder>"]`."""
 
     @property
+    @abstractmethod
     def title(self) -> str:
         """What tables call the evaluation."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def published_as(self) -> str:
         """What the library of published results calls it."""
-        raise NotImplementedError
 
     @property
     def label_fraction(self) -> float | None:

@@ -1,4 +1,4 @@
-"""What the options of all methods have in common; the options of a method stand in its folder of `ikem.methods`."""
+"""What the options of all methods have in common; the options of a method are in its folder of `ikem.methods`."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def sense(settings: SyntheticSettings, camera: Camera, bodies: list[Array], rand
         order = np.concatenate([last, order] if random.random() < 0.15 else [order, last], axis=1)
     present[:, random.random(frames) < settings.frame_drop_rate] = False
     if not present[0].any():
-        present[0, 0] = True  # a clip without any body is on the missing list, and made elsewhere
+        present[0, 0] = True  # a clip without any body is on the missing list, and generated elsewhere
     return Recording(
         joints=np.rint(seen * MICRO).astype(np.int64),
         tracking=np.where(inferred, INFERRED, TRACKED).astype(np.int64),

@@ -1,4 +1,4 @@
-"""Everything that shapes the made recordings."""
+"""Everything that shapes the synthetic recordings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SyntheticSettings(BaseModel):
     tempo_spread: float = Field(0.2, ge=0.0, le=0.6, description="Deviation of the logarithm of the tempo.")
     amplitude_spread: float = Field(0.2, ge=0.0, le=0.6, description="Deviation of the logarithm of the amplitude.")
     posture_degrees: float = Field(6, ge=0.0, le=40.0, description="Deviation of slouch and leaning.")
-    sway_degrees: float = Field(1, ge=0.0, le=20.0, description="Amplitude of what a body does beside the action.")
+    sway_degrees: float = Field(1, ge=0.0, le=20.0, description="Amplitude of what a body does besides the action.")
     heading_degrees: float = Field(30.0, ge=0.0, le=180.0, description="Largest turn away from the middle camera.")
     idle_share: Share = Field(0.25, description="Largest share of a clip before the action begins, and after it ends.")
     left_share: Share = Field(0.35, description="Share of performances led by the left side.")

@@ -48,11 +48,11 @@ def at_once(function: Callable[[Item], Made], items: Sequence[Item], device: tor
 
     pool = _pool(workers)
     try:
-        made = [pool.submit(run, item) for item in items]
-        wait(made)
+        computed = [pool.submit(run, item) for item in items]
+        wait(computed)
     finally:
         torch.set_num_threads(threads)  # with what was set last, other new threads of this process begin
-    return [each.result() for each in made]
+    return [each.result() for each in computed]
 
 
 @lru_cache(maxsize=os.cpu_count())
@@ -80,9 +80,9 @@ def call_at_once(modules: Sequence[nn.Module], inputs: Sequence[tuple[Any, ...]]
     alone = device.type != "cpu" or torch.get_num_threads() == 1 or len(calls) == 1
     if alone or not (torch.is_grad_enabled() and flat):
         return at_once(_called, calls, device)
-    made: tuple[Tensor, ...] = _CallAtOnce.apply(calls, parameters, *flat)  # type: ignore[no-untyped-call]
-    width = len(made) // len(calls)
-    return [made[start : start + width] for start in range(0, len(made), width)]
+    computed: tuple[Tensor, ...] = _CallAtOnce.apply(calls, parameters, *flat)  # type: ignore[no-untyped-call]
+    width = len(computed) // len(calls)
+    return [computed[start : start + width] for start in range(0, len(computed), width)]
 
 
 def _called(call: tuple[nn.Module, tuple[Any, ...]]) -> Any:
@@ -97,29 +97,29 @@ class _CallAtOnce(torch.autograd.Function):
     def forward(ctx: Any, calls: Any, parameters: list[list[nn.Parameter]], *_: nn.Parameter) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
         with torch.enable_grad():
-            made = at_once(_called, calls, _CPU)
-        if len({len(values) for values in made}) > 1:
+            computed = at_once(_called, calls, _CPU)
+        if len({len(values) for values in computed}) > 1:
             raise ValueError("modules that are called at once must give equally many tensors")
-        ctx.made, ctx.parameters = made, parameters
-        results = [value.detach() for values in made for value in values]
-        moving = [value.requires_grad for values in made for value in values]
+        ctx.computed, ctx.parameters = computed, parameters
+        results = [value.detach() for values in computed for value in values]
+        moving = [value.requires_grad for values in computed for value in values]
         ctx.mark_non_differentiable(*(result for result, moves in zip(results, moving, strict=True) if not moves))
         return tuple(results)
 
     @staticmethod
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        if ctx.made is None:
+        if ctx.computed is None:
             raise RuntimeError("the backward pass through modules that are called at once can come only once")
-        made, ctx.made = ctx.made, None  # graphs are freed as they are walked
-        width = len(gradients) // len(made)
+        computed, ctx.computed = ctx.computed, None  # graphs are freed as they are walked
+        width = len(gradients) // len(computed)
 
-        def slopes(number: int) -> tuple[Tensor | None, ...]:
+        def gradients_of(number: int) -> tuple[Tensor | None, ...]:
             parameters, given = ctx.parameters[number], gradients[number * width : (number + 1) * width]
             asked = [
-                (value, slope)
-                for value, slope in zip(made[number], given, strict=True)
-                if slope is not None and value.requires_grad
+                (value, gradient)
+                for value, gradient in zip(computed[number], given, strict=True)
+                if gradient is not None and value.requires_grad
             ]
             if not asked:
                 return (None,) * len(parameters)
@@ -128,5 +128,5 @@ class _CallAtOnce(torch.autograd.Function):
             found = torch.autograd.grad(values, parameters, slopes_of_values, allow_unused=True)
             return found
 
-        found = at_once(slopes, range(len(made)), _CPU)
-        return None, None, *(slope for some in found for slope in some)
+        found = at_once(gradients_of, range(len(computed)), _CPU)
+        return None, None, *(gradient for some in found for gradient in some)

@@ -14,8 +14,8 @@ from ikem.verify import state_dict_names, tolerances
 from ikem.verify.npz_source import Source
 from ikem.verify.tolerances import Array, Limit
 
-# The keys of these modalities go on following in stage 2.
-_FOLLOW = ("motion", "acceleration", "angular_velocity")
+# The key encoders of these modalities keep their momentum update in stage 2.
+_MOMENTUM_MODALITIES = ("motion", "acceleration", "angular_velocity")
 
 # What no loss can show, or hardly: biases before a BatchNorm, and BatchNorm's own counts. They must be what the
 # published initialization makes of them.
@@ -91,7 +91,7 @@ def _steps(source: Source, model: MomentumContrast) -> Array:
     for step, stage in enumerate(stages):
         query, key = (generate_all(model.modalities, view[step], frames, skeleton) for view in views)
         optimizer.zero_grad(set_to_none=True)
-        losses = model.losses(query, key, "contrast" if stage == 1 else "exchange", _FOLLOW)
+        losses = model.losses(query, key, "contrast" if stage == 1 else "exchange", _MOMENTUM_MODALITIES)
         total = torch.stack(list(losses.values()))
         total.sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()

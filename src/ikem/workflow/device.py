@@ -3,7 +3,7 @@
 A job holds a file lock for its device until its process ends, however it ends. Devices named in CUDA_VISIBLE_DEVICES
 are the only ones considered; a device that a scheduler gave to the job alone is taken as it is.
 
-IKEM_PRETEND_DEVICES=n stands for n devices where there are none: they are handed out like real ones, and the job
+IKEM_PRETEND_DEVICES=n simulates n devices where there are none: they are handed out like real ones, and the job
 computes on the CPU.
 """
 
@@ -30,7 +30,7 @@ _SCHEDULERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID", "KUBERNE
 
 @contextlib.contextmanager
 def one_device(wanted: str, job: Job) -> Iterator[torch.device]:
-    """Yield the device to compute on; a GPU is this process's own while the block runs. The job is told its name.
+    """Yield the device to compute on; a GPU is this process's own while the block runs. The job records its name.
 
     Args:
         wanted: "cpu", "cuda", or "auto" (a GPU where there is one).
@@ -65,7 +65,7 @@ def usable_devices() -> list[str]:
     pretended = os.environ.get("IKEM_PRETEND_DEVICES")
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if _scheduler() == "SLURM_JOB_ID" and named is None and not os.environ.get("SLURM_GPUS_ON_NODE"):
-        return []  # SLURM tells of the devices that it gives; where it gave none, those of the machine are others'
+        return []  # SLURM names the devices that it gives; where it gave none, those of the machine are others'
     count = int(pretended) if pretended else torch.cuda.device_count()
     if named is None:
         return [str(number) for number in range(count)]
@@ -106,7 +106,7 @@ def _lease(names: list[str], allocation: str) -> Iterator[int]:
         allocation: of the scheduler; the numbers of devices may count within it.
     """
     folder = _lock_folder()
-    told = False
+    reported = False
     while True:
         for index, name in enumerate(names):
             lock = filelock.FileLock(folder / f"{_lock_name(index, name, allocation)}.lock")
@@ -119,9 +119,9 @@ def _lease(names: list[str], allocation: str) -> Iterator[int]:
             finally:
                 lock.release()
             return
-        if not told:
+        if not reported:
             logger.info("all of the devices %s are taken: waiting for one", ", ".join(names))
-            told = True
+            reported = True
         time.sleep(0.5)
 
 
@@ -138,7 +138,7 @@ def _lock_folder() -> Path:
     """The user's folder of locks on this machine.
 
     Raises:
-        InputError: it is someone else's, or cannot be made.
+        InputError: it is someone else's, or cannot be created.
     """
     named = os.environ.get("IKEM_LOCK_FOLDER")
     folder = Path(named) if named else Path(tempfile.gettempdir()) / f"ikem-devices-{os.getuid()}"

@@ -1,8 +1,8 @@
 """What a config asks for: every job with its settings, inputs and paths, and a digest of all that shapes its result.
 
 The rules of the workflow, `status` and the gathering of results all read the plan; nothing else knows where a file
-lies. The digest of a job covers its own settings and the digests of the jobs it builds on, so a result made under other
-settings anywhere upstream has another digest.
+is. The digest of a job covers its own settings and the digests of the jobs it builds on, so a result computed under
+other settings anywhere upstream has another digest.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def record_path(output: Path) -> Path:
 
 
 class Plan:
-    """All jobs that a config can ask for, made when asked."""
+    """All jobs that a config can ask for, created when asked for."""
 
     def __init__(self, config: Config) -> None:
         """Raises InputError if an entry has a name that is the workflow's own."""

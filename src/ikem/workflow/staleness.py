@@ -125,7 +125,7 @@ def fault_of(job: Job, thorough: bool = True, data: Path | None = None) -> str |
 
 
 def _other_input(job: Job, inputs: dict[str, dict[str, str]]) -> str | None:
-    """Results from elsewhere may have the same settings and yet not have been made from one another."""
+    """Results from elsewhere may have the same settings and yet not be built on one another."""
     for name, used in inputs.items():
         part = job.inputs.get(name)
         if part is None or not part.output.exists():

@@ -27,7 +27,7 @@ _STYLES = {
 
 @dataclass(frozen=True)
 class State:
-    """How a job stands, in one of the words of `_STYLES`, and a remark."""
+    """The state of a job, in one of the words of `_STYLES`, and a remark."""
 
     word: str
     remark: str = ""

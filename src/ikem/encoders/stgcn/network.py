@@ -66,14 +66,16 @@ class Block(nn.Module):
     def forward(self, x: Tensor, graph: Tensor, dropout_seed: int | None) -> Tensor:
         """(N, in, T, V) to (N, out, ceil(T / stride), V); graph (3, V, V), see `ikem.encoders.graph.adjacency`."""
         y = F.relu(self.graph_norm(self.graph_convolution(x, graph * self.edge_importance)), inplace=True)
-        y = self.temporal_norm(self.temporal(y))
-        if dropout_seed is not None:
-            y = dropout(y, dropout_seed, self.dropout)
+        y = self.drop(self.temporal_norm(self.temporal(y)), dropout_seed)
         if self.shortcut is not None:
             y = y + self.shortcut_norm(self.shortcut(x))
         elif self.residual:
             y = y + x
         return F.relu(y, inplace=True)
+
+    def drop(self, x: Tensor, dropout_seed: int | None) -> Tensor:
+        """Dropout by `ikem.encoders.dropout`; a seed of None: none."""
+        return x if dropout_seed is None else dropout(x, dropout_seed, self.dropout)
 
     def graph_convolution(self, x: Tensor, graph: Tensor) -> Tensor:
         """The sum over subsets k of (W_k x + b_k) A_k, where x A_k is taken first: (N, in, T, V) to (N, out, T, V)."""
