@@ -23,8 +23,8 @@ from benchmarks.parts_data import SEED
 from benchmarks.parts_losses import encoders
 from benchmarks.plain.stgcn import PlainSTGCN
 from ikem.encoders.stgcn.network import STGCN
+from ikem.parallel_apply import call_at_once
 from ikem.process import keep_memory, use_threads
-from ikem.training.parallel_apply import call_at_once
 
 Call = Callable[[], object]
 

@@ -14,7 +14,10 @@ from benchmarks.plain import decode as plain_decode
 from benchmarks.plain import modalities as plain_modalities
 from benchmarks.plain import prepare as plain_prepare
 from benchmarks.plain.steps import of as plain_of
-from ikem import augment
+from ikem.augmentations.crop import crop_start
+from ikem.augmentations.registry import PUBLISHED
+from ikem.augmentations.shear import shear_matrices
+from ikem.augmentations.views import Views, draw
 from ikem.data.formats.ntu import read_skeleton
 from ikem.data.prepare import prepare_clips
 from ikem.modalities import MODALITIES, generate_all
@@ -92,17 +95,17 @@ def augmentation(sizes: Sizes, device: torch.device) -> Pair:
         return None
 
     def ours() -> object:
-        views = augment.Views(augment.PUBLISHED, SEED, 0, sizes.batches * sizes.batch, 1)
+        views = Views(PUBLISHED, SKELETON, SEED, 0, sizes.batches * sizes.batch, 1)
         for rows in torch.arange(sizes.batches * sizes.batch, device=device).split(sizes.batch):
             views(batch, rows, 0)
         return None
 
     def difference() -> float:
-        numbers = augment.draw(SEED, 0, 0, sizes.batch, 7)
-        starts, matrices = augment.crop_start(numbers[:, :1], sizes.frames), augment.shear_matrices(numbers[:, 1:])
+        numbers = draw(SEED, 0, 0, sizes.batch, 7)
+        starts, matrices = crop_start(numbers[:, :1], sizes.frames), shear_matrices(numbers[:, 1:])
         made = plain_augment.views(clips, starts.numpy(), matrices.numpy())
         rows = torch.arange(sizes.batch, device=device)
-        mine = augment.Views(augment.PUBLISHED, SEED, 0, sizes.batch, 1)(batch, rows, 0)
+        mine = Views(PUBLISHED, SKELETON, SEED, 0, sizes.batch, 1)(batch, rows, 0)
         return largest_difference([(in_memory(torch.from_numpy(made)), mine)])
 
     return Pair(

@@ -19,7 +19,10 @@ from benchmarks.plain import augment as plain_augment
 from benchmarks.plain import linear as plain_linear
 from benchmarks.plain.steps import Draw, PlainContrast, PlainDistillation, of, view
 from benchmarks.plain.stgcn import PlainSTGCN
-from ikem import augment
+from ikem.augmentations.crop import crop_start
+from ikem.augmentations.registry import PUBLISHED
+from ikem.augmentations.shear import shear_matrices
+from ikem.augmentations.views import draw
 from ikem.encoders.initialization import initialize
 from ikem.evaluations.embed import embed_clips
 from ikem.evaluations.linear.classifiers import LinearResult, linear_evaluation
@@ -27,9 +30,9 @@ from ikem.methods.ikem.trainer import ExchangeTrainer
 from ikem.methods.relational_distillation.trainer import DistillationTrainer
 from ikem.methods.skeletonclr.trainer import MomentumContrastTrainer
 from ikem.modalities import MODALITIES
+from ikem.seeding import epoch_order, seed_for
 from ikem.training.checkpoint import save_tensors
 from ikem.training.loader import Batch, Clips
-from ikem.training.seeding import epoch_order, seed_for
 
 FOLLOW = ("motion", "acceleration", "angular_velocity")
 RATE, MOMENTUM, DECAY, KEY_MOMENTUM = 0.1, 0.9, 1e-4, 0.999
@@ -60,7 +63,7 @@ def settings(sizes: Sizes, dropout: float, **more: object) -> dict[str, Any]:
         "encoder": encoder,
         "contrast": {"queue_size": sizes.queue, "temperature": TEMPERATURE, "key_momentum": KEY_MOMENTUM},
         "schedule": {"learning_rate": RATE, "weight_decay": DECAY, "optimizer": {"kind": "sgd", "momentum": MOMENTUM}},
-        "augmentations": [options.model_dump() for options in augment.PUBLISHED],
+        "augmentations": [options.model_dump() for options in PUBLISHED],
         "precision": "float32",
         "top_k": 1,
     } | more
@@ -86,8 +89,8 @@ class _Material:
 
     def same(self, number: int) -> list[Draw]:
         """The draws that a trainer makes for a view of epoch 0."""
-        numbers = augment.draw(SEED, 0, number, len(self.disk), 7)
-        starts, matrices = augment.crop_start(numbers[:, :1], self.frames), augment.shear_matrices(numbers[:, 1:])
+        numbers = draw(SEED, 0, number, len(self.disk), 7)
+        starts, matrices = crop_start(numbers[:, :1], self.frames), shear_matrices(numbers[:, 1:])
         return list(zip(starts.tolist(), matrices.numpy(), strict=True))
 
     def modalities(self, names: list[str], draws: list[Draw]) -> dict[str, Tensor]:

@@ -34,10 +34,10 @@ from ikem.evaluations.knn.scores import knn_scores
 from ikem.evaluations.linear import linear_evaluation
 from ikem.modalities import MODALITIES
 from ikem.process import keep_memory, use_threads
+from ikem.seeding import batches, epoch_order
 from ikem.settings.data import Prepare
 from ikem.skeleton import load_skeleton
 from ikem.training.loader import Clips
-from ikem.training.seeding import batches, epoch_order
 
 COLUMNS = ("series", "along", "value", "seconds", "peak_mib", "threads")
 RAW_FRAMES, FRAMES, WIDTH, CLASSES = 80, 50, 256, 60

@@ -23,14 +23,14 @@ def main() -> None:
     import ikem.methods.ikem.trainer
     import ikem.methods.relational_distillation.trainer
     import ikem.report.gather
+    import ikem.runner
     import ikem.settings.loading
     import ikem.workflow.execute
-    import ikem.workflow.runner
 
     for line in sys.stdin:
         asked = json.loads(line)
         if "run" in asked:
-            ikem.workflow.runner.run_all(ikem.settings.loading.load_config(asked["run"]))
+            ikem.runner.run_all(ikem.settings.loading.load_config(asked["run"]))
             answer = {}
         elif "wait" in asked:
             _, status = os.waitpid(asked["wait"], 0)

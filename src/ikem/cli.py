@@ -58,8 +58,8 @@ def run(config: ConfigFiles) -> None:
     To keep the results of two configs side by side, give each a folder: `results: results/NAME`.
     """
     from ikem.process import keep_memory
+    from ikem.runner import run_all
     from ikem.settings.loading import load_config
-    from ikem.workflow.runner import run_all
 
     keep_memory()
     run_all(load_config(*config))

@@ -14,8 +14,8 @@ from ikem.evaluations.knn.scores import knn_scores
 from ikem.evaluations.linear.classifiers import linear_evaluation
 from ikem.evaluations.metrics import classification, confusion_matrix
 from ikem.evaluations.rows import streams
+from ikem.seeding import batches, epoch_order, seed_for
 from ikem.training.optimizers import learning_rate
-from ikem.training.seeding import batches, epoch_order, seed_for
 
 SCHEDULE: dict[str, Any] = {
     "epochs": 4,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from helpers import ROOT
+from ikem.seeding import batches, epoch_order
 from ikem.settings.loading import load_config
 from ikem.training.clip_counts import count_warnings, own_key_rate
-from ikem.training.seeding import batches, epoch_order
 from ikem.workflow.advice import advice_on
 from ikem.workflow.plan import Plan
 

@@ -6,13 +6,16 @@ import pandas as pd
 import pytest
 import torch
 
-from ikem.augment import PUBLISHED, Views
+from ikem.augmentations.registry import PUBLISHED
+from ikem.augmentations.views import Views
 from ikem.errors import InputError
+from ikem.seeding import batches, epoch_order
+from ikem.skeleton import load_skeleton
 from ikem.training import loader as clips_module
 from ikem.training.loader import Batch, Clips, training_clips
-from ikem.training.seeding import batches, epoch_order
 
 CPU = torch.device("cpu")
+SKELETON = load_skeleton("ntu25")
 COUNT, FRAMES = 30, 12
 
 
@@ -74,7 +77,7 @@ def test_no_batch_is_no_work(position, indices):
 
 def views_of_all(clips, size, order_seed=3):
     """Both views of every clip, by clip, from batches of a size."""
-    views, found = Views(PUBLISHED, 5, 2, COUNT, views=2), {}
+    views, found = Views(PUBLISHED, SKELETON, 5, 2, COUNT, views=2), {}
     for batch in clips.batches(batches(epoch_order(order_seed, 0, COUNT), size, False)):
         for view in (0, 1):
             for row, value in zip(batch.rows.tolist(), views(batch.position, batch.rows, view), strict=True):
@@ -96,9 +99,9 @@ def test_views_are_those_of_the_clips(position, indices):
     """Random numbers belong to a clip by its row."""
     clips = Clips(position, indices, CPU, resident=True)
     (batch,) = clips.batches([np.array([4, 17])])
-    expected = Views(PUBLISHED, 5, 2, COUNT, views=2)(batch.position, torch.tensor([4, 17]), 1)
-    assert torch.equal(Views(PUBLISHED, 5, 2, COUNT + 1, views=2)(batch.position, batch.rows, 1), expected)
-    assert not torch.equal(Views(PUBLISHED, 5, 2, COUNT, views=2)(batch.position, batch.rows, 0), expected)
+    expected = Views(PUBLISHED, SKELETON, 5, 2, COUNT, views=2)(batch.position, torch.tensor([4, 17]), 1)
+    assert torch.equal(Views(PUBLISHED, SKELETON, 5, 2, COUNT + 1, views=2)(batch.position, batch.rows, 1), expected)
+    assert not torch.equal(Views(PUBLISHED, SKELETON, 5, 2, COUNT, views=2)(batch.position, batch.rows, 0), expected)
 
 
 def test_two_batches_are_read_ahead(position, indices, monkeypatch):

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from helpers import Narrow, alike, units
 from ikem.losses.cross_modal import implicit_losses, mined_losses
 from ikem.losses.infonce import info_nce
+from ikem.seeding import seed_for
 from ikem.skeleton import load_skeleton
 from ikem.training.moco import MomentumContrast
-from ikem.training.seeding import seed_for
 
 NTU = load_skeleton("ntu25")
 NAMES = ("joint", "motion", "bone")

@@ -38,7 +38,7 @@ def unfinished(plan: Plan, kind: str, end: str, **keys: str) -> Job:
 
 
 def digest(job: Job) -> str:
-    return checkpoint_digest(job.digest, {name: outputs_of(part) or {} for name, part in job.inputs.items()})
+    return checkpoint_digest(job.settings, {name: outputs_of(part) or {} for name, part in job.inputs.items()})
 
 
 def write_checkpoint(job: Job, about: object, part: str = "") -> Path:

@@ -17,9 +17,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from ikem.runner import run_all
 from ikem.settings.loading import load_config
 from ikem.workflow.plan import Plan
-from ikem.workflow.runner import run_all
 from ikem.workflow.staleness import Redo
 from ikem.workflow.status import state_of
 from job_support import ROOT, snakemake_environment, until

@@ -19,12 +19,12 @@ from ikem.errors import InputError
 from ikem.settings.data import Archive
 
 if TYPE_CHECKING:
-    from ikem.workflow.run_context import Job
+    from ikem.running_job import RunningJob
 
 logger = logging.getLogger("ikem")
 
 
-def acquire(job: Job, inputs: Mapping[str, Path], data: Path) -> None:
+def acquire(job: RunningJob, inputs: Mapping[str, Path], data: Path) -> None:
     """Run an `acquire` job: find or get the raw file of one role, and write where it is."""
     from ikem.synthetic.settings import RAW_FILES
 

@@ -21,7 +21,7 @@ import pandas as pd
 
 from ikem.data.arrayfile import ArrayWriter, RowReader, staging
 from ikem.data.clips import BODIES, Clip, Dropped, Floats, Reject, body_count, read_name_list
-from ikem.data.formats.base import Plan, Request, Result, opened
+from ikem.data.formats.base import ReadingPlan, Request, Result, opened
 from ikem.data.formats.registry import FORMATS, reader_of
 from ikem.data.progress import progress
 from ikem.data.rejected import Rejected, write_rejected
@@ -31,7 +31,7 @@ from ikem.settings.data import Decode
 from ikem.skeleton import load_skeleton
 
 if TYPE_CHECKING:
-    from ikem.workflow.run_context import Job
+    from ikem.running_job import RunningJob
 
 logger = logging.getLogger("ikem")
 
@@ -45,7 +45,7 @@ _WORTH_PROCESSES = 256 << 20
 """Fewer bytes than this are read sooner than another process has started."""
 
 
-def decode_job(job: Job, inputs: Mapping[str, Path], processes: int) -> list[Path]:
+def decode_job(job: RunningJob, inputs: Mapping[str, Path], processes: int) -> list[Path]:
     """Run a `decode` job: inputs are what `acquire` wrote for each role."""
     from ikem.data.fingerprint import located
 
@@ -222,7 +222,7 @@ def _follow_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _results(format_name: str, request: Request, plan: Plan, processes: int) -> Iterator[list[Result]]:
+def _results(format_name: str, request: Request, plan: ReadingPlan, processes: int) -> Iterator[list[Result]]:
     """Results of the tasks in their order, at most a few tasks ahead of who takes them."""
     tasks = iter(plan.tasks)
     for task in tasks:

@@ -21,7 +21,7 @@ from ikem.files import read_json, write_json, write_text
 from ikem.settings.data import Protocol
 
 if TYPE_CHECKING:
-    from ikem.workflow.run_context import Job
+    from ikem.running_job import RunningJob
 
 logger = logging.getLogger("ikem")
 
@@ -31,7 +31,7 @@ _WHOLE = re.compile("-?[0-9]{1,18}")
 _OCTAL = re.compile("0[0-7]{1,17}")
 
 
-def split_job(job: Job, prepared: Path) -> None:
+def split_job(job: RunningJob, prepared: Path) -> None:
     """Run a `split` job; `prepared` is prepared/position.npy. decoded/, next to prepared/, lists rejected clips."""
     samples = load_samples(prepared.with_name("samples.csv"))
     protocol = Protocol(**job.settings["protocol"])
@@ -45,7 +45,7 @@ def split_job(job: Job, prepared: Path) -> None:
     write_json(job.output, split)
 
 
-def label_subset_job(job: Job, split: Path) -> None:
+def label_subset_job(job: RunningJob, split: Path) -> None:
     """Run a `label_subset` job; `split` is splits/{protocol}.json, the samples are in prepared/, next to it."""
     samples = load_samples(split.parent.parent / "prepared" / "samples.csv")
     settings = job.settings

@@ -21,7 +21,7 @@ from ikem.settings.data import Prepare
 from ikem.skeleton import Skeleton, load_skeleton
 
 if TYPE_CHECKING:
-    from ikem.workflow.run_context import Job
+    from ikem.running_job import RunningJob
 
 __all__ = ["generate_modalities", "load_samples", "open_array", "prepare", "write_samples"]
 
@@ -34,14 +34,14 @@ _NEEDED = ("name", "label", "frames", "bodies")
 _CHUNK_CLIPS = 256
 
 
-def prepare_job(job: Job, decoded: Path) -> list[Path]:
+def prepare_job(job: RunningJob, decoded: Path) -> list[Path]:
     """Run a `prepare` job; `decoded` is decoded/samples.csv."""
     skeleton = load_skeleton(job.settings["skeleton"])
     prepare(decoded.parent, job.output.parent, skeleton, Prepare(**job.settings["prepare"]))
     return [job.output.with_name("samples.csv")]
 
 
-def modality_job(job: Job, prepared: Path) -> None:
+def modality_job(job: RunningJob, prepared: Path) -> None:
     """Run a `modality` job; `prepared` is prepared/position.npy."""
     generate_modalities(prepared.parent, job.settings["modality"], job.output, load_skeleton(job.settings["skeleton"]))
 

@@ -15,11 +15,11 @@ from ikem.data.splits import read_split
 from ikem.data.store import open_array
 from ikem.encoders.registry import build_encoder, encoder_options
 from ikem.errors import InputError
+from ikem.running_job import RunningJob
 from ikem.settings.encoders import EncoderOptions
 from ikem.skeleton import load_skeleton
 from ikem.training.checkpoint import load_tensors
 from ikem.training.precision import autocast
-from ikem.workflow.run_context import Job
 
 logger = logging.getLogger("ikem")
 
@@ -78,7 +78,7 @@ def standardize(embedding: Tensor, rows: NDArray[np.int64]) -> Tensor:
 
 
 def embed_modalities(
-    job: Job, arrays: Mapping[str, Path], states: Mapping[str, Path], split: Path | None, device: torch.device
+    job: RunningJob, arrays: Mapping[str, Path], states: Mapping[str, Path], split: Path | None, device: torch.device
 ) -> dict[str, Tensor]:
     """Embed all clips by the encoder of each modality of a job: (N, D) float32 on the CPU.
 

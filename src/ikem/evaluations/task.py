@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ikem.evaluations.rows import Labels
-from ikem.workflow.run_context import Job
+from ikem.running_job import RunningJob
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class EncoderTask:
     """
 
     options: Mapping[str, Any]
-    job: Job
+    job: RunningJob
     states: Mapping[str, Path]
     position: Path
     labels: Labels

@@ -21,7 +21,7 @@ from ikem.kernels.softmax import (
     softmax_weights,
     times,
 )
-from ikem.training.parallel_apply import at_once
+from ikem.parallel_apply import at_once
 
 _TINY = 1e-12
 _REDUCTION_CHUNKS = 8  # of a queue, at most, each summed by itself, whatever the number of threads

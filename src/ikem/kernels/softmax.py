@@ -18,7 +18,7 @@ from torch import Tensor
 from ikem.kernels import softmax_loops
 from ikem.kernels.dispatch import over_rows
 from ikem.kernels.product import fast_product, times_transposed
-from ikem.training.parallel_apply import at_once
+from ikem.parallel_apply import at_once
 
 LOWEST_TEMPERATURE = 0.025
 

@@ -6,7 +6,6 @@ Each file's run.json is compared with what the plan asks for; results computed u
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from pathlib import Path
 
 from ikem.errors import InputError
@@ -16,10 +15,9 @@ from ikem.report.datasets import DatasetCounts, read_counts, write_counts
 from ikem.report.figures import write_figures
 from ikem.report.labels import naming_of
 from ikem.report.page import write_page
-from ikem.report.records import read_records
+from ikem.report.records import other_code, read_records
 from ikem.report.results import Missing, Row, read_rows, write_results
 from ikem.report.tables import print_main_table, write_tables
-from ikem.workflow.job_types import JOB_TYPES as KINDS
 from ikem.workflow.plan import Plan
 from ikem.workflow.plan_file import read_plan
 from ikem.workflow.staleness import failure_of, fault_of
@@ -82,7 +80,7 @@ def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing], co
     write_results(rows, missing, results)
     write_tables(results, folder, naming)
     confusions, curves, records = _traces(plan)
-    _report_versions(records)
+    _report_other_code(records)
     figures = folder.parent / "figures"
     write_figures(results, figures, naming, confusions, curves)
     resolved = config.model_dump(mode="json")
@@ -91,16 +89,11 @@ def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing], co
     )
 
 
-def _report_versions(records: list[Path]) -> None:
-    """Results of several versions of the code are reported, not refused: few changes of the code change a number."""
-    # Data, which no seed shapes, is computed by other code.
-    seeded = {kind for kind, described in KINDS.items() if "{seed}" in described.output}
-    versions = Counter(record.code[:12] for record in read_records(records)[0] if record.kind in seeded)
-    if len(versions) > 1:
-        listed = ", ".join(f"{count} by {version or 'an unknown one'}" for version, count in versions.most_common())
-        logger.warning(
-            "the results were made by %d versions of the code that shapes numbers: %s", len(versions), listed
-        )
+def _report_other_code(records: list[Path]) -> None:
+    """Results of another version of the code are reported, not refused: few changes of the code change a number."""
+    others = other_code(read_records(records)[0])
+    if others:
+        logger.warning("computed by another version of the code than this one: %s", others)
 
 
 def _traces(plan: Plan) -> tuple[list[ConfusionFile], list[Curve], list[Path]]:

@@ -12,6 +12,7 @@ from typing import Any
 from ikem.errors import InputError
 from ikem.files import read_json
 from ikem.report.results import clean
+from ikem.workflow.code_digest import code_digest
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Record:
     Attributes:
         path: the file.
         kind: kind of the job.
-        seed, device, commit, code, digest, started, finished: as the file says; empty where it says nothing.
+        seed, device, commit, digest, started, finished: as the file says; empty where it says nothing.
+        other_code: whether it was computed by another version of the code than this one.
         versions: version of each package.
         seconds: wall time of the job, seconds.
     """
@@ -31,12 +33,12 @@ class Record:
     seed: str
     device: str
     commit: str
-    code: str
     digest: str
     started: str
     finished: str
     versions: dict[str, str]
     seconds: float
+    other_code: bool
 
 
 def read_records(paths: Iterable[Path]) -> tuple[list[Record], list[Path]]:
@@ -65,11 +67,17 @@ def facts_of(records: Sequence[Record]) -> list[tuple[str, str]]:
         ("Time of all jobs", duration(sum(record.seconds for record in records))),
         ("Device", _counted(record.device for record in records)),
         ("Commit", _counted(record.commit for record in records)),
-        ("Version of the code that shapes numbers", _counted(record.code[:12] for record in records)),
+        ("Computed by another version of the code", other_code(records)),
     ]
     for package in packages:
         facts.append((package, _counted(record.versions.get(package, "") for record in records)))
     return [(name, value) for name, value in facts if value]
+
+
+def other_code(records: Iterable[Record]) -> str:
+    """How many jobs of each kind were computed by another version of their code: "embed (1 job)"; empty if none."""
+    counts = Counter(record.kind for record in records if record.other_code)
+    return ", ".join(_jobs(kind, count) for kind, count in sorted(counts.items()))
 
 
 def kind_lines(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -124,11 +132,13 @@ def _record(path: Path, content: Any) -> Record:
     settings = content.get("settings") or {}
     words = {
         name: clean("" if content.get(name) is None else str(content[name]))
-        for name in ("seed", "device", "commit", "code", "digest", "started", "finished")
+        for name in ("seed", "device", "commit", "digest", "started", "finished")
     }
     versions = {clean(str(name)): clean(str(value)) for name, value in (content.get("versions") or {}).items()}
     kind = clean(str(settings.get("kind", "")))
-    return Record(path=path, kind=kind, versions=versions, seconds=float(content["seconds"]), **words)
+    other_code = content.get("code") != code_digest(settings)
+    seconds = float(content["seconds"])
+    return Record(path=path, kind=kind, versions=versions, seconds=seconds, other_code=other_code, **words)
 
 
 def _counted(values: Iterable[str]) -> str:
@@ -136,4 +146,8 @@ def _counted(values: Iterable[str]) -> str:
     if len(counts) == 1:
         only = next(iter(counts))
         return "" if only == "not known" else only
-    return ", ".join(f"{name} ({count} job{'s' if count > 1 else ''})" for name, count in sorted(counts.items()))
+    return ", ".join(_jobs(name, count) for name, count in sorted(counts.items()))
+
+
+def _jobs(name: str, count: int) -> str:
+    return f"{name} ({count} job{'s' if count > 1 else ''})"

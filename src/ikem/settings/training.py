@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ikem.augment import PUBLISHED, AugmentationEntry
+from ikem.augmentations.registry import PUBLISHED, AugmentationEntry
 from ikem.encoders.registry import EncoderEntry
 from ikem.encoders.stgcn.encoder import STGCN
 from ikem.schema import Count, Settings, default_kind

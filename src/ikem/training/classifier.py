@@ -9,15 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ikem.augment import Views, parse_augmentations
+from ikem.augmentations.registry import parse_augmentations
+from ikem.augmentations.views import Views
 from ikem.encoders.initialization import initialize
 from ikem.encoders.registry import build_encoder, encoder_options
 from ikem.modalities import generate
+from ikem.seeding import seed_for
 from ikem.skeleton import load_skeleton
 from ikem.training.loader import Batch, Clips
 from ikem.training.optimizers import build_optimizer
 from ikem.training.precision import autocast
-from ikem.training.seeding import seed_for
 
 
 class Classifier(nn.Module):
@@ -54,7 +55,7 @@ class ClassifierTrainer:
 
     def begin_epoch(self, epoch: int) -> None:
         """Draw the view of every clip."""
-        self.views = Views(self.augmentations, self.settings["seed"], epoch, self.clips.count, views=1)
+        self.views = Views(self.augmentations, self.skeleton, self.settings["seed"], epoch, self.clips.count, views=1)
 
     def step(self, batch: Batch, epoch: int, step: int) -> dict[str, Tensor]:
         """One step; returns the cross-entropy."""

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from ikem.errors import InputError
 from ikem.files import atomic
+from ikem.running_job import RunningJob
+from ikem.seeding import batches, epoch_order
+from ikem.terminal import TrainingBar
 from ikem.training.checkpoint import load_tensors, save_tensors
 from ikem.training.loader import Batch, Clips
 from ikem.training.optimizers import learning_rate
-from ikem.training.seeding import batches, epoch_order
-from ikem.workflow.run_context import Job
-from ikem.workflow.terminal import TrainingBar
 
 logger = logging.getLogger("ikem")
 
@@ -83,7 +83,7 @@ def load_training_tensors(trainer: Trainer, tensors: Mapping[str, Tensor], new: 
 
 
 def train(
-    job: Job,
+    job: RunningJob,
     trainer: Trainer,
     clips: Clips,
     schedule: Mapping[str, Any],
@@ -150,7 +150,7 @@ def train(
     return history
 
 
-def finish(job: Job, trainer: Trainer, history: list[dict[str, float]]) -> None:
+def finish(job: RunningJob, trainer: Trainer, history: list[dict[str, float]]) -> None:
     """Write what a training job ends with: the state, and next to it metrics.csv, a row an epoch."""
     for unfinished in job.output.parent.glob(".metrics.csv.*.tmp"):  # of a killed run
         unfinished.unlink(missing_ok=True)
@@ -159,7 +159,7 @@ def finish(job: Job, trainer: Trainer, history: list[dict[str, float]]) -> None:
     save_tensors(job.output, training_tensors(trainer), {"epochs": len(history), "digest": job.digest})
 
 
-def _save(job: Job, checkpoint: Path, trainer: Trainer, progress: dict[str, Any]) -> None:
+def _save(job: RunningJob, checkpoint: Path, trainer: Trainer, progress: dict[str, Any]) -> None:
     tensors = training_tensors(trainer)
     _require_finite(progress["sums"], tensors, progress["epoch"])
     # As lists: JSON here is sorted by key, and the columns of metrics.csv must keep their order.
@@ -171,7 +171,7 @@ def _save(job: Job, checkpoint: Path, trainer: Trainer, progress: dict[str, Any]
     logger.info("checkpoint written (epoch %d, step %d)", progress["epoch"] + 1, progress["step"])
 
 
-def _resume(job: Job, checkpoint: Path, trainer: Trainer) -> dict[str, Any] | None:
+def _resume(job: RunningJob, checkpoint: Path, trainer: Trainer) -> dict[str, Any] | None:
     """The progress of the job's checkpoint, loaded into the trainer; None, and a line why, if there is none to use."""
     if not checkpoint.exists():
         return None

@@ -15,10 +15,10 @@ from ikem.encoders.registry import build_encoder
 from ikem.losses.cross_modal import implicit_losses, mined_losses
 from ikem.losses.infonce import info_nce
 from ikem.losses.queue import Queues
+from ikem.parallel_apply import call_at_once
+from ikem.seeding import seed_for
 from ikem.settings.encoders import EncoderOptions, Initialization
 from ikem.skeleton import Skeleton
-from ikem.training.parallel_apply import call_at_once
-from ikem.training.seeding import seed_for
 
 
 class Branch(nn.Module):

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ikem.augment import crop, shear
+from ikem.augmentations.crop import crop
+from ikem.augmentations.shear import shear
 from ikem.data.formats.ntu import read_skeleton
 from ikem.data.prepare import prepare_clips
 from ikem.encoders.graph import adjacency

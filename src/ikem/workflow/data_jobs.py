@@ -8,13 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ikem.workflow.run_context import Job
+from ikem.workflow.run_context import RunContext
 
 if TYPE_CHECKING:
     from ikem.workflow.execute import Inputs, Options
 
 
-def make_ntu(job: Job, inputs: Inputs, options: Options) -> list[Path]:
+def make_ntu(job: RunContext, inputs: Inputs, options: Options) -> list[Path]:
     """Write synthetic recordings in the raw form of NTU RGB+D."""
     from ikem.synthetic.ntu import write_ntu
     from ikem.synthetic.settings import RAW_FILES, SyntheticSettings
@@ -24,7 +24,7 @@ def make_ntu(job: Job, inputs: Inputs, options: Options) -> list[Path]:
     return [missing]
 
 
-def make_pkummd(job: Job, inputs: Inputs, options: Options) -> list[Path]:
+def make_pkummd(job: RunContext, inputs: Inputs, options: Options) -> list[Path]:
     """Write synthetic recordings in the raw form of PKU-MMD."""
     from ikem.synthetic.pkummd import write_pkummd
     from ikem.synthetic.settings import RAW_FILES, SyntheticSettings
@@ -34,7 +34,7 @@ def make_pkummd(job: Job, inputs: Inputs, options: Options) -> list[Path]:
     return files
 
 
-def acquire(job: Job, inputs: Inputs, options: Options) -> list[Path]:
+def acquire(job: RunContext, inputs: Inputs, options: Options) -> list[Path]:
     """Locate or download a raw file."""
     from ikem.data.acquire import acquire
 
@@ -42,21 +42,21 @@ def acquire(job: Job, inputs: Inputs, options: Options) -> list[Path]:
     return []
 
 
-def decode(job: Job, inputs: Inputs, options: Options) -> list[Path]:
+def decode(job: RunContext, inputs: Inputs, options: Options) -> list[Path]:
     """Read the clips of all archives."""
     from ikem.data.decode import decode_job
 
     return decode_job(job, inputs, options.processes)
 
 
-def prepare(job: Job, inputs: Inputs, options: Options) -> list[Path]:
+def prepare(job: RunContext, inputs: Inputs, options: Options) -> list[Path]:
     """Center, resize and align all clips."""
     from ikem.data.store import prepare_job
 
     return prepare_job(job, inputs["decoded"])
 
 
-def modality(job: Job, inputs: Inputs, options: Options) -> list[Path]:
+def modality(job: RunContext, inputs: Inputs, options: Options) -> list[Path]:
     """Generate the array of a modality."""
     from ikem.data.store import modality_job
 
@@ -64,7 +64,7 @@ def modality(job: Job, inputs: Inputs, options: Options) -> list[Path]:
     return []
 
 
-def split(job: Job, inputs: Inputs, options: Options) -> list[Path]:
+def split(job: RunContext, inputs: Inputs, options: Options) -> list[Path]:
     """Split a dataset by a protocol."""
     from ikem.data.splits import split_job
 
@@ -72,7 +72,7 @@ def split(job: Job, inputs: Inputs, options: Options) -> list[Path]:
     return []
 
 
-def label_subset(job: Job, inputs: Inputs, options: Options) -> list[Path]:
+def label_subset(job: RunContext, inputs: Inputs, options: Options) -> list[Path]:
     """Draw the labeled clips of a semi-supervised evaluation."""
     from ikem.data.splits import label_subset_job
 

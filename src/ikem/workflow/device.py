@@ -21,7 +21,7 @@ import filelock
 import torch
 
 from ikem.errors import InputError
-from ikem.workflow.run_context import Job
+from ikem.workflow.run_context import RunContext
 
 logger = logging.getLogger("ikem")
 
@@ -29,7 +29,7 @@ _SCHEDULERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID", "KUBERNE
 
 
 @contextlib.contextmanager
-def one_device(wanted: str, job: Job) -> Iterator[torch.device]:
+def one_device(wanted: str, job: RunContext) -> Iterator[torch.device]:
     """Yield the device to compute on; a GPU is this process's own while the block runs. The job records its name.
 
     Args:
@@ -80,7 +80,7 @@ def _scheduler() -> str | None:
 
 
 @contextlib.contextmanager
-def _use(index: int, name: str, job: Job) -> Iterator[torch.device]:
+def _use(index: int, name: str, job: RunContext) -> Iterator[torch.device]:
     if os.environ.get("IKEM_PRETEND_DEVICES"):
         job.device = f"cpu (pretended device {name})"
         yield torch.device("cpu")

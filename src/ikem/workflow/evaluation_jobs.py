@@ -19,7 +19,7 @@ from ikem.evaluations.task import EmbeddingTask, EncoderTask
 from ikem.registry import load
 from ikem.training.checkpoint import load_tensors, save_tensors
 from ikem.workflow.device import one_device
-from ikem.workflow.run_context import Job
+from ikem.workflow.run_context import RunContext
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ikem")
 
 
-def embed(job: Job, inputs: Inputs, options: Options) -> list[Path]:
+def embed(job: RunContext, inputs: Inputs, options: Options) -> list[Path]:
     """Embed all clips by each encoder: (N, D) float32 for each modality, rows as in samples.csv."""
     torch.set_num_threads(job.settings["threads"])
     with one_device(options.device, job) as device:
@@ -39,7 +39,7 @@ def embed(job: Job, inputs: Inputs, options: Options) -> list[Path]:
     return []
 
 
-def evaluate(job: Job, inputs: Inputs, options: Options) -> list[Path]:
+def evaluate(job: RunContext, inputs: Inputs, options: Options) -> list[Path]:
     """Run an evaluation; it ends with rows of results, and stores confusion matrices next to them."""
     settings = job.settings
     torch.set_num_threads(settings["threads"])
@@ -70,7 +70,7 @@ def evaluate(job: Job, inputs: Inputs, options: Options) -> list[Path]:
     return rows.write(job.output)
 
 
-def _by_modality(job: Job, inputs: Inputs, prefix: str) -> dict[str, Path]:
+def _by_modality(job: RunContext, inputs: Inputs, prefix: str) -> dict[str, Path]:
     return {name: inputs[f"{prefix}_{name}"] for name in job.settings["modalities"]}
 
 

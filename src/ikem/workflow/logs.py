@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from ikem.errors import InputError, Interrupted
+from ikem.terminal import NamedLines
 from ikem.workflow.crashes import signal_in
-from ikem.workflow.terminal import NamedLines
 
 logger = logging.getLogger("ikem")
 

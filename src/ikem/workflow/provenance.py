@@ -1,28 +1,13 @@
-"""How a result came about: versions of the packages, the commit, and a digest of the code that shapes numbers."""
+"""How a result came about: versions of the packages, and the commit."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.metadata
-import os
 import platform
 import subprocess
 from pathlib import Path
 
-_SHAPES_NUMBERS = (
-    "training",
-    "losses",
-    "encoders",
-    "evaluations",
-    "methods",
-    "kernels",
-    "augment.py",
-    "modalities.py",
-    "process.py",
-    "skeleton.py",
-    "skeletons",
-)
 _PACKAGES = ("torch", "numpy", "pandas", "numba", "safetensors", "pydantic", "snakemake")
 
 
@@ -49,16 +34,3 @@ def commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-
-
-@functools.cache
-def code_digest() -> str:
-    """SHA-256 of the source of all code that shapes numbers in training and evaluation."""
-    root = Path(__file__).parent.parent
-    collected = hashlib.sha256()
-    for entry in _SHAPES_NUMBERS:
-        path = root / entry
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.suffix in (".py", ".yaml"):
-                collected.update(os.fsencode(file.relative_to(root)) + b"\0" + file.read_bytes())
-    return collected.hexdigest()

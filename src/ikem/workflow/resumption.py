@@ -17,7 +17,7 @@ def resumption_of(job: Job) -> str:
     inputs = {name: outputs_of(part) for name, part in job.inputs.items()}
     if any(files is None for files in inputs.values()):
         return "starts again"  # what it is built on is gone; that it comes out the same cannot be known
-    digest = checkpoint_digest(job.digest, {name: files for name, files in inputs.items() if files is not None})
+    digest = checkpoint_digest(job.settings, {name: files for name, files in inputs.items() if files is not None})
     found = {_part_of(job, path): about for path in checkpoints_of(job.output) if (about := _about(path)) is not None}
     for part, about in found.items():
         if isinstance(about, dict) and about.get("digest") == digest:

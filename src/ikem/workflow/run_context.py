@@ -20,17 +20,18 @@ import filelock
 
 from ikem.errors import InputError
 from ikem.files import canonical_json, digest_file, digest_of, read_json, write_json
+from ikem.workflow.code_digest import code_digest
 from ikem.workflow.crashes import crashes_logged
 from ikem.workflow.job_types import JOB_TYPES
 from ikem.workflow.logs import DONE, START, logging_to
 from ikem.workflow.plan import record_path
-from ikem.workflow.provenance import code_digest, commit, versions
+from ikem.workflow.provenance import commit, versions
 from ikem.workflow.signals import Leaving
 
 logger = logging.getLogger("ikem")
 
 
-class Job:
+class RunContext:
     """A job under way.
 
     Attributes:
@@ -74,7 +75,7 @@ class Job:
     @functools.cached_property
     def checkpoint_digest(self) -> str:
         """The digest that a checkpoint must carry to be used."""
-        return checkpoint_digest(self.digest, self.inputs)
+        return checkpoint_digest(self.settings, self.inputs)
 
     def saving(self) -> AbstractContextManager[None]:
         """While the block runs, a signal does not end the job at once: the block sees `asked_to_leave` and saves."""
@@ -90,9 +91,9 @@ class Job:
         return self._leaving.asked is not None
 
 
-def checkpoint_digest(settings: str, inputs: Mapping[str, Mapping[str, str]]) -> str:
+def checkpoint_digest(settings: Mapping[str, Any], inputs: Mapping[str, Mapping[str, str]]) -> str:
     """What a checkpoint was written under: digest of the settings, content of the inputs, training code."""
-    return digest_of({"settings": settings, "inputs": inputs, "code": code_digest()})
+    return digest_of({"settings": digest_of(settings), "inputs": inputs, "code": code_digest(settings)})
 
 
 def _check_input(name: str, path: Path, settings: Mapping[str, Any]) -> dict[str, str]:
@@ -149,7 +150,7 @@ def running(
     output: Path,
     inputs: Mapping[str, Path],
     log: Path | None = None,
-) -> Iterator[Job]:
+) -> Iterator[RunContext]:
     """Run a job in the block; when it ends well, write `run.json` next to the output.
 
     Args:
@@ -174,13 +175,13 @@ def running(
         logger.info("%s%s", START, title)
         _remove_unfinished(output)
         started, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
-        job = Job(settings, output, inputs, leaving, title)
+        job = RunContext(settings, output, inputs, leaving, title)
         yield job
         with job.saving():
             _conclude(job, started, time.monotonic() - clock)
 
 
-def _conclude(job: Job, started: datetime.datetime, seconds: float) -> None:
+def _conclude(job: RunContext, started: datetime.datetime, seconds: float) -> None:
     """Write run.json, then remove the checkpoints: killed in between, the job has lost nothing."""
     files = {path.name: path for path in (job.output, *job.others)}
     write_json(
@@ -195,7 +196,7 @@ def _conclude(job: Job, started: datetime.datetime, seconds: float) -> None:
             "device": job.device,
             "versions": versions(),
             "commit": commit(),
-            "code": code_digest(),
+            "code": code_digest(job.settings),
             "started": started.isoformat(timespec="seconds"),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "seconds": round(seconds, 3),

@@ -14,7 +14,7 @@ from ikem.training.clip_counts import count_warnings
 from ikem.training.loader import training_clips
 from ikem.training.loop import finish, train
 from ikem.workflow.device import one_device
-from ikem.workflow.run_context import Job
+from ikem.workflow.run_context import RunContext
 
 if TYPE_CHECKING:
     from ikem.workflow.execute import Inputs, Options
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ikem")
 
 
-def run_stage(job: Job, inputs: Inputs, options: Options) -> list[Path]:
+def run_stage(job: RunContext, inputs: Inputs, options: Options) -> list[Path]:
     """Train the stage that the settings name; it ends with a state, and stores metrics.csv next to it.
 
     Raises:

@@ -27,7 +27,7 @@ from ikem.data.clips import (
     check_body,
     check_values,
 )
-from ikem.data.formats.base import Plan, Request, Result
+from ikem.data.formats.base import ReadingPlan, Request, Result
 from ikem.errors import InputError
 
 ROLE, ARRAY, TABLE = "folder", "skeletons.npy", "samples.csv"
@@ -54,7 +54,7 @@ class Row:
 class ArraysReader:
     """`format: arrays`."""
 
-    def plan(self, request: Request, left_out: frozenset[str]) -> Plan:
+    def plan(self, request: Request, left_out: frozenset[str]) -> ReadingPlan:
         """See Reader."""
         folder = request.archive(ROLE)
         _mapped.cache_clear()
@@ -69,7 +69,7 @@ class ArraysReader:
             ]
         last = shape[0] if ragged else shape[0] * shape[1]
         longest = min(MOST_FRAMES, last if ragged else shape[1])
-        plan = Plan(0, (), rejected)
+        plan = ReadingPlan(0, (), rejected)
         kept = []
         for row in sorted(rows, key=lambda row: row.name):
             if row.name in left_out:

@@ -47,7 +47,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Job:
+class Entry:
     """A member to read, with what the plan knows of it (`note`), and its bytes if the archive allows one pass only."""
 
     archive: Path
@@ -57,7 +57,7 @@ class Job:
 
 
 @dataclass
-class Plan:
+class ReadingPlan:
     """What is to be done.
 
     Attributes:
@@ -82,7 +82,7 @@ class Plan:
 class Reader(Protocol):
     """A format."""
 
-    def plan(self, request: Request, left_out: frozenset[str]) -> Plan:
+    def plan(self, request: Request, left_out: frozenset[str]) -> ReadingPlan:
         """Find out what there is to read, without the clips in `left_out`.
 
         Raises:
@@ -99,50 +99,52 @@ def opened(path: Path) -> Archive:
     return open_archive(path)
 
 
-def cut(jobs: Iterable[Job]) -> Iterator[tuple[Job, ...]]:
+def cut(entries: Iterable[Entry]) -> Iterator[tuple[Entry, ...]]:
     """Tasks of a bounded number of members and bytes, in order."""
-    batch: list[Job] = []
+    batch: list[Entry] = []
     size = 0
-    for job in jobs:
-        if batch and (len(batch) == TASK_MEMBERS or size + job.member.size > TASK_BYTES):
+    for entry in entries:
+        if batch and (len(batch) == TASK_MEMBERS or size + entry.member.size > TASK_BYTES):
             yield tuple(batch)
             batch, size = [], 0
-        batch.append(job)
-        size += job.member.size
+        batch.append(entry)
+        size += entry.member.size
     if batch:
         yield tuple(batch)
 
 
-def tasks_of(jobs: list[Job], archives: dict[Path, Archive]) -> Iterator[tuple[Job, ...]]:
-    """Tasks in order of the jobs; jobs of an archive that allows one pass only come in its order, with their bytes."""
+def tasks_of(entries: list[Entry], archives: dict[Path, Archive]) -> Iterator[tuple[Entry, ...]]:
+    """Tasks in order of the entries; those of an archive that allows one pass only in its order, with their bytes."""
 
-    def loaded() -> Iterator[Job]:
+    def loaded() -> Iterator[Entry]:
         for path, archive in archives.items():
-            mine = {job.member.number: job for job in jobs if job.archive == path} if not archive.random_access else {}
-            for member, data in archive.read([job.member for job in mine.values()]) if mine else ():
+            mine = {entry.member.number: entry for entry in entries if entry.archive == path}
+            if archive.random_access or not mine:
+                continue
+            for member, data in archive.read([entry.member for entry in mine.values()]):
                 if isinstance(data, ClipError):  # not known to happen: such archives fail as a whole
                     raise data
                 yield replace(mine[member.number], data=data)
 
-    yield from cut(job for job in jobs if archives[job.archive].random_access)
+    yield from cut(entry for entry in entries if archives[entry.archive].random_access)
     yield from cut(loaded())
 
 
-def contents(task: tuple[Job, ...]) -> Iterator[tuple[Job, bytes | ClipError]]:
+def contents(task: tuple[Entry, ...]) -> Iterator[tuple[Entry, bytes | ClipError]]:
     """The bytes of each member of a task, or why it cannot be read."""
-    for job in task:
-        if job.data is not None:
-            yield job, job.data
+    for entry in task:
+        if entry.data is not None:
+            yield entry, entry.data
         else:
-            yield from ((job, data) for _, data in opened(job.archive).read([job.member]))
+            yield from ((entry, data) for _, data in opened(entry.archive).read([entry.member]))
 
 
-def reject(job: Job, error: ClipError, clips: int = 1) -> Reject:
+def reject(entry: Entry, error: ClipError, clips: int = 1) -> Reject:
     """The row of rejected.csv for an error in a member that holds a number of clips."""
-    return Reject(job.archive.name, job.member.name, error.line, error.message, clips)
+    return Reject(entry.archive.name, entry.member.name, error.line, error.message, clips)
 
 
-def ignore(plan: Plan, archive: Archive, member: Member) -> None:
+def ignore(plan: ReadingPlan, archive: Archive, member: Member) -> None:
     """Count a member whose name says that it is nothing to the reader; if its name may be another one, reject it."""
     problem = archive.name_problem(member)
     if problem is None:

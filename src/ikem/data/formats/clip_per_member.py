@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ikem.data.archives import open_archive
 from ikem.data.clips import Clip, ClipError, Floats, Reject, check_body
 from ikem.data.formats import ntu, nwucla
-from ikem.data.formats.base import Job, Plan, Request, Result, contents, ignore, is_hidden, reject, tasks_of
+from ikem.data.formats.base import Entry, ReadingPlan, Request, Result, contents, ignore, is_hidden, reject, tasks_of
 from ikem.data.number_parser import JOINTS
 from ikem.errors import InputError
 
@@ -25,20 +25,20 @@ class ClipPerMember(ABC):
         """Class and columns of a clip's name, or what is wrong with it."""
 
     @abstractmethod
-    def decode(self, data: bytes, location: str, job: Job, request: Request) -> Floats:
+    def decode(self, data: bytes, location: str, entry: Entry, request: Request) -> Floats:
         """Coordinates of a clip."""
 
-    def plan(self, request: Request, left_out: frozenset[str]) -> Plan:
+    def plan(self, request: Request, left_out: frozenset[str]) -> ReadingPlan:
         """See Reader. All roles but `missing_list` are archives of clips."""
         if request.joints != self.joints:
             raise InputError(
                 f"the format has {self.joints} joints, the dataset's skeleton {request.joints}",
                 hint="Give the dataset the skeleton that belongs to its format",
             )
-        plan = Plan(0, ())
+        plan = ReadingPlan(0, ())
         paths = [path for role, path in request.archives.items() if role != "missing_list"]
         archives = {path: open_archive(path) for path in paths}
-        jobs: dict[str, Job] = {}
+        entries: dict[str, Entry] = {}
         skipped = others = 0
         for path, archive in archives.items():
             for member in archive.members():
@@ -55,43 +55,43 @@ class ClipPerMember(ABC):
                     if not first <= parsed[1]["setup"] <= last:
                         others += 1
                         continue
-                if problem is None and member.stem in jobs:
-                    other = jobs[member.stem]
+                if problem is None and member.stem in entries:
+                    other = entries[member.stem]
                     problem = f"another clip has this name: {other.archive.name}: {other.member.name}"
                 if problem is not None:
                     plan.rejected.append(Reject(path.name, member.name, 0, problem))
                 else:
-                    jobs[member.stem] = Job(path, member, parsed)
+                    entries[member.stem] = Entry(path, member, parsed)
         if skipped:
             plan.left_out["missing list"] = skipped
         if others:
             plan.left_out["other setups"] = others
             plan.notes["clips of setups that belong to another dataset"] = others
-        if not jobs and not plan.rejected and not skipped and not others:
+        if not entries and not plan.rejected and not skipped and not others:
             raise InputError(
                 f"there is no file such as {self.example}{self.suffix}",
                 location=", ".join(str(path) for path in paths),
                 hint="Check that the archives are those of this dataset",
             )
-        plan.total = len(jobs)
-        plan.size = sum(job.member.size for job in jobs.values())
-        plan.tasks = tasks_of([jobs[name] for name in sorted(jobs)], archives)
+        plan.total = len(entries)
+        plan.size = sum(entry.member.size for entry in entries.values())
+        plan.tasks = tasks_of([entries[name] for name in sorted(entries)], archives)
         return plan
 
-    def read(self, request: Request, task: tuple[Job, ...]) -> list[Result]:
+    def read(self, request: Request, task: tuple[Entry, ...]) -> list[Result]:
         """See Reader."""
         result: list[Result] = []
-        for job, data in contents(task):
+        for entry, data in contents(task):
             try:
                 if isinstance(data, ClipError):
                     raise data
-                location = f"{job.archive.name}: {job.member.name}"
-                coordinates = self.decode(data, location, job, request)
+                location = f"{entry.archive.name}: {entry.member.name}"
+                coordinates = self.decode(data, location, entry, request)
                 check_body(coordinates, location)
-                label, columns = job.note
-                result.append(Clip(job.member.stem, label, coordinates, columns))
+                label, columns = entry.note
+                result.append(Clip(entry.member.stem, label, coordinates, columns))
             except ClipError as error:
-                result.append(reject(job, error))
+                result.append(reject(entry, error))
         return result
 
 
@@ -108,7 +108,7 @@ class NtuReader(ClipPerMember):
         label = columns.pop("action") - 1
         return (label, columns) if label >= 0 else "its name says action 0; actions count from 1"
 
-    def decode(self, data: bytes, location: str, job: Job, request: Request) -> Floats:
+    def decode(self, data: bytes, location: str, entry: Entry, request: Request) -> Floats:
         """See ClipPerMember."""
         return ntu.read_skeleton(data, location, request.bodies)
 
@@ -126,6 +126,6 @@ class NwuclaReader(ClipPerMember):
         label = nwucla.label_of(columns.pop("action"))
         return (label, columns) if label is not None else "its name has an action that the dataset has not"
 
-    def decode(self, data: bytes, location: str, job: Job, request: Request) -> Floats:
+    def decode(self, data: bytes, location: str, entry: Entry, request: Request) -> Floats:
         """See ClipPerMember."""
-        return nwucla.read_json(data, location, job.member.stem, job.note[0])
+        return nwucla.read_json(data, location, entry.member.stem, entry.note[0])

@@ -17,7 +17,7 @@ import numpy as np
 
 from ikem.data.archives import Archive, Member, open_archive, read_text
 from ikem.data.clips import BODIES, Clip, ClipError, Dropped, Floats, Reject, check_body
-from ikem.data.formats.base import Job, Plan, Request, Result, contents, ignore, is_hidden, reject, tasks_of
+from ikem.data.formats.base import Entry, ReadingPlan, Request, Result, contents, ignore, is_hidden, reject, tasks_of
 from ikem.data.number_parser import JOINTS, MANY, NUMBER, OK, scan_table
 from ikem.data.text_parsing import bad_number, encoding_problem, fill_later, without_mark
 from ikem.errors import InputError
@@ -174,12 +174,12 @@ def cut_instance(video: Floats, instance: Instance, location: str) -> Floats | N
 class PkummdReader:
     """`format: pkummd`."""
 
-    def plan(self, request: Request, left_out: frozenset[str]) -> Plan:
+    def plan(self, request: Request, left_out: frozenset[str]) -> ReadingPlan:
         """See Reader."""
         if request.joints != JOINTS:
             raise InputError(f"the format has {JOINTS} joints, the dataset's skeleton {request.joints}")
         splits = {role: read_split_file(request.archives[role]) for role in SPLITS if role in request.archives}
-        plan = Plan(0, ())
+        plan = ReadingPlan(0, ())
         path = request.archive("skeletons")
         archive = open_archive(path)
         videos, unusable = _videos(path, archive, plan)
@@ -195,40 +195,40 @@ class PkummdReader:
         for role, parts in splits.items():
             _count(plan.notes, f"videos in neither list of {role}", len(videos.keys() - parts.keys()))
             _count(plan.notes, f"videos in a list of {role} that are not there", len(parts.keys() - videos.keys()))
-        jobs = []
+        entries = []
         for name in sorted(videos.keys() & labels.keys()):
             member = videos[name]
             instances = [one for one in labels[name] if _clip_name(name, one) not in left_out]
             _count(plan.left_out, "missing list", len(labels[name]) - len(instances))
             columns = {role: parts.get(name, "") for role, parts in splits.items()}
-            jobs.append(Job(path, member, (name, tuple(instances), columns)))
+            entries.append(Entry(path, member, (name, tuple(instances), columns)))
             plan.total += len(instances)
             plan.size += member.size
-        if not jobs and not plan.rejected:
+        if not entries and not plan.rejected:
             raise InputError("there is no video such as 0002-L.txt", location=str(path))
-        plan.tasks = tasks_of(jobs, {path: archive})
+        plan.tasks = tasks_of(entries, {path: archive})
         return plan
 
-    def read(self, request: Request, task: tuple[Job, ...]) -> list[Result]:
+    def read(self, request: Request, task: tuple[Entry, ...]) -> list[Result]:
         """See Reader."""
         result: list[Result] = []
-        for job, data in contents(task):
+        for entry, data in contents(task):
             try:
                 if isinstance(data, ClipError):
                     raise data
-                video = read_video(data, f"{job.archive.name}: {job.member.name}")
+                video = read_video(data, f"{entry.archive.name}: {entry.member.name}")
             except ClipError as error:
-                result.append(reject(job, error, clips=len(job.note[1])))
+                result.append(reject(entry, error, clips=len(entry.note[1])))
                 continue
-            result += _clips(job, video)
+            result += _clips(entry, video)
         return result
 
 
-def _clips(job: Job, video: Floats) -> list[Result]:
-    name, instances, columns = job.note
+def _clips(entry: Entry, video: Floats) -> list[Result]:
+    name, instances, columns = entry.note
     result: list[Result] = []
     for instance in instances:
-        location = f"{job.archive.name}: {job.member.name}"
+        location = f"{entry.archive.name}: {entry.member.name}"
         try:
             clip = cut_instance(video, instance, location)
             if clip is None:
@@ -237,7 +237,7 @@ def _clips(job: Job, video: Floats) -> list[Result]:
             check_body(clip, location)
         except ClipError as error:
             reason = f"{error.message} (line {instance.line} of its label file)"
-            result.append(Reject(job.archive.name, job.member.name, 0, reason))
+            result.append(Reject(entry.archive.name, entry.member.name, 0, reason))
             continue
         more: Mapping[str, int | str] = {"camera": VIEWS[name[-1]], "replication": instance.number, **columns}
         result.append(Clip(_clip_name(name, instance), instance.label, clip, more))
@@ -253,7 +253,7 @@ def _count(counts: dict[str, int], reason: str, count: int) -> None:
         counts[reason] = counts.get(reason, 0) + count
 
 
-def _videos(path: Path, archive: Archive, plan: Plan) -> tuple[dict[str, Member], dict[str, Reject]]:
+def _videos(path: Path, archive: Archive, plan: ReadingPlan) -> tuple[dict[str, Member], dict[str, Reject]]:
     """Members by name of the video, and by their name those that cannot be used."""
     videos: dict[str, Member] = {}
     faults: dict[str, Reject] = {}
@@ -273,7 +273,7 @@ def _videos(path: Path, archive: Archive, plan: Plan) -> tuple[dict[str, Member]
     return videos, faults
 
 
-def _labels(path: Path, plan: Plan) -> tuple[dict[str, list[Instance]], dict[str, Reject]]:
+def _labels(path: Path, plan: ReadingPlan) -> tuple[dict[str, list[Instance]], dict[str, Reject]]:
     """Instances by name of the video, and by their name the files that cannot be used."""
     archive = open_archive(path)
     members, faults = _videos(path, archive, plan)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ikem.augment import PUBLISHED, AugmentationEntry
+from ikem.augmentations.registry import PUBLISHED, AugmentationEntry
 from ikem.evaluations.declaration import Evaluation
 from ikem.schema import Count
 from ikem.settings.evaluations import EvaluationOptions

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ikem.seeding import batches, epoch_order, seed_for
 from ikem.training.optimizers import build_optimizer, learning_rate
-from ikem.training.seeding import batches, epoch_order, seed_for
 
 
 @dataclass(frozen=True)

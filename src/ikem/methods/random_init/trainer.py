@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from ikem.encoders.initialization import initialize
 from ikem.encoders.registry import build_encoder, encoder_options
+from ikem.seeding import seed_for
 from ikem.skeleton import load_skeleton
 from ikem.training.loader import Batch, Clips
 from ikem.training.optimizers import build_optimizer
-from ikem.training.seeding import seed_for
 
 
 class UntrainedEncoders:

@@ -13,11 +13,11 @@ from ikem.encoders.heads import exchange_head, projection_head
 from ikem.encoders.initialization import initialize
 from ikem.losses.queue import Queues
 from ikem.losses.relational_distillation import relational_losses
+from ikem.parallel_apply import call_at_once
+from ikem.seeding import seed_for
 from ikem.settings.encoders import EncoderOptions, Initialization
 from ikem.skeleton import Skeleton
 from ikem.training.moco import Branch
-from ikem.training.parallel_apply import call_at_once
-from ikem.training.seeding import seed_for
 
 # The slip in the published code: angular velocity is compared with the bone queue.
 _PUBLISHED_QUEUE = {"angular_velocity": "bone"}

@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ikem.augment import Views, parse_augmentations
+from ikem.augmentations.registry import parse_augmentations
+from ikem.augmentations.views import Views
 from ikem.encoders.registry import encoder_options
 from ikem.errors import InputError
 from ikem.modalities import generate_all
+from ikem.seeding import seed_for
 from ikem.settings.training import Contrast
 from ikem.skeleton import load_skeleton
 from ikem.training.checkpoint import load_tensors
@@ -21,7 +23,6 @@ from ikem.training.loop import load_training_tensors
 from ikem.training.moco import MomentumContrast
 from ikem.training.optimizers import build_optimizer
 from ikem.training.precision import autocast
-from ikem.training.seeding import seed_for
 
 
 class MomentumContrastTrainer:
@@ -59,7 +60,7 @@ class MomentumContrastTrainer:
 
     def begin_epoch(self, epoch: int) -> None:
         """Draw the two views of every clip."""
-        self.views = Views(self.augmentations, self.settings["seed"], epoch, self.clips.count, views=2)
+        self.views = Views(self.augmentations, self.skeleton, self.settings["seed"], epoch, self.clips.count, views=2)
 
     def step(self, batch: Batch, epoch: int, step: int) -> dict[str, Tensor]:
         """One step; returns the loss of each modality."""

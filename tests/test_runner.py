@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ikem import runner
 from ikem.errors import Interrupted
 from ikem.settings.loading import load_config
-from ikem.workflow import runner
 from ikem.workflow.plan import Plan
 from ikem.workflow.signals import Leaving
 from job_support import write_config

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from ikem.settings.loading import load_config
+from ikem.terminal import TrainingBar
 from ikem.workflow.plan import Plan
 from ikem.workflow.run_context import title_of
-from ikem.workflow.terminal import TrainingBar
 from job_support import write_config
 
 

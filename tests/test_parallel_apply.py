@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from ikem.training.parallel_apply import at_once, call_at_once
+from ikem.parallel_apply import at_once, call_at_once
 
 CPU = torch.device("cpu")
 

@@ -6,20 +6,15 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from helpers import in_memory, near, vectors
-from ikem.augment import (
-    AUGMENTATIONS,
-    PUBLISHED,
-    Augmentation,
-    AugmentationEntry,
-    Crop,
-    Shear,
-    Views,
-    crop,
-    crop_start,
-    shear,
-    shear_matrices,
-)
-from ikem.training.seeding import seed_for
+from ikem.augmentations.crop import Crop, crop, crop_start
+from ikem.augmentations.declaration import Augmentation
+from ikem.augmentations.registry import AUGMENTATIONS, PUBLISHED, AugmentationEntry
+from ikem.augmentations.shear import Shear, shear, shear_matrices
+from ikem.augmentations.views import Views
+from ikem.seeding import seed_for
+from ikem.skeleton import load_skeleton
+
+SKELETON = load_skeleton("ntu25")
 
 
 def uniform(count, numbers, seed=0):
@@ -77,7 +72,7 @@ CLIPS = torch.randn(COUNT, 2, 3, FRAMES, 25, generator=torch.Generator().manual_
 
 def view_of(rows, augmentations=PUBLISHED, seed=5, epoch=2, view=1, count=COUNT, views=2):
     rows = torch.tensor(rows)
-    return Views(augmentations, seed, epoch, count, views)(CLIPS[rows], rows, view)
+    return Views(augmentations, SKELETON, seed, epoch, count, views)(CLIPS[rows], rows, view)
 
 
 def test_draws_are_those_of_seed_epoch_view_and_clip():
@@ -112,7 +107,7 @@ def test_an_augmentation_is_one_entry(monkeypatch):
     class Flip(Crop):
         kind: str = "flip"
 
-    def flip(position, uniform, options):
+    def flip(position, uniform, options, skeleton):
         return position.flip(3).where(uniform.view(-1, 1, 1, 1, 1) < 0.5, position)
 
     monkeypatch.setitem(AUGMENTATIONS, "flip", Augmentation(Flip, 1, flip))
