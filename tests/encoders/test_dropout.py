@@ -30,7 +30,7 @@ def test_bits_by_hand(seed):
     for _ in range(3):
         state, word = split_mix(state)
         words += [word >> 16 * part & 0xFFFF for part in range(4)]
-    bits = random_bits(10, seed, CPU)
+    bits = random_bits(10, split_mix(seed)[1], CPU)
     assert bits.dtype == torch.int16
     assert [int(value) % 2**16 for value in bits] == words[:10]
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from helpers import units
+from ikem.encoders.dropout import dropout
 from ikem.encoders.strided import temporal_convolution
 from ikem.errors import InputError
 from ikem.kernels import dispatch, softmax
@@ -68,12 +69,18 @@ def temporal_case(batch, dim, size):
     return temporal_convolution, x, weight, torch.randn(WIDE, generator=generator, dtype=torch.float64)
 
 
+def dropout_case(batch, dim, size):
+    x = torch.randn(batch, dim, 7, 25, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    return lambda x: dropout(x, size, 0.3), x
+
+
 CASES = {
     "mined_losses": mined_case,
     "implicit_losses": implicit_case,
     "relational_losses": relational_case,
     "modalities": modalities_case,
     "temporal_convolution": temporal_case,
+    "dropout": dropout_case,
 }
 
 
@@ -149,6 +156,18 @@ def test_temporal_convolution_of_any_length(frames):
     assert len(transforms(frames, 9)[0]) <= 1.5 * (frames + 4) + 1
     for value, expected in zip(*found, strict=True):
         assert torch.allclose(value.double(), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize("count", [1, 3, 1023, 1024, 5000])
+@pytest.mark.parametrize("probability", [0.0, 0.5, 0.999999])
+def test_dropout_keeps_every_bit(count, probability):
+    x = torch.randn(2 * count, generator=torch.Generator().manual_seed(count))[::2].requires_grad_()
+    found = []
+    for name in ("kernels", "reference"):
+        with backend(name):
+            y = dropout(x, 2**63 - count, probability)
+        found.append((y, *torch.autograd.grad((y * torch.arange(count)).sum(), x)))
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
 
 
 def test_narrow_convolutions_are_left_alone():
