@@ -41,7 +41,7 @@ class Network(Protocol):
         """(N, M, C, T, V) to embeddings (N, D); the seed fixes dropout masks, which training needs."""
 
     def features(self, x: Tensor, dropout_seed: int | None = None) -> Tensor:
-        """(N, M, C, T, V) to what is pooled to embeddings: (N * M, D, T', V)."""
+        """(N, M, C, T, V) to what `ikem.encoders.pooling.pool` takes to embeddings: (N * M, D, T', V)."""
 
 
 def network_options(options: EncoderOptions) -> dict[str, Any]:

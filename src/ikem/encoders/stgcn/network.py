@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ikem.encoders.checkpointing import checkpoint
 from ikem.encoders.dropout import dropout
 from ikem.encoders.graph import Distances, adjacency
+from ikem.encoders.pooling import pool
 from ikem.encoders.strided import TimeConv2d
 from ikem.skeleton import Skeleton
 
@@ -121,8 +122,7 @@ class STGCN(nn.Module):
 
     def forward(self, x: Tensor, dropout_seed: int | None = None) -> Tensor:
         """Embed clips (N, M, C, T, V): the mean (N, D) over frames, joints and bodies, absent bodies counted."""
-        pooled = self.features(x, dropout_seed).mean(dim=(2, 3))
-        return pooled.view(x.shape[0], x.shape[1], -1).mean(dim=1)
+        return pool(self.features(x, dropout_seed), bodies=x.shape[1])
 
     def features(self, x: Tensor, dropout_seed: int | None = None) -> Tensor:
         """What the last block gives for each body of each clip.

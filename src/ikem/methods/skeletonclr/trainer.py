@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,22 +64,32 @@ class MomentumContrastTrainer:
 
     def step(self, batch: Batch, epoch: int, step: int) -> dict[str, Tensor]:
         """One step; returns the loss of each modality."""
-        assert self.views is not None
-        names, views = self.settings["modalities"], self.views
-        query, key = (
-            generate_all(names, views(batch.position, batch.rows, view), batch.frames, self.skeleton) for view in (0, 1)
-        )
+        names = self.settings["modalities"]
+        views = [generate_all(names, each, batch.frames, self.skeleton) for each in self.positions(batch)]
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.device, self.settings["precision"]):
-            losses = self.losses(query, key, seed_for(self.settings["seed"], "dropout", epoch, step), batch.rows)
+            losses = self.losses(views, epoch, seed_for(self.settings["seed"], "dropout", epoch, step), batch.rows)
         torch.autograd.backward(list(losses.values()))
         self.optimizer.step()
         return {name: loss.detach() for name, loss in losses.items()}
 
+    def positions(self, batch: Batch) -> list[Tensor]:
+        """The position (B, M, C, T, V) of each view of a batch: the query's, the key's, and those of a subclass."""
+        assert self.views is not None
+        return [self.views(batch.position, batch.rows, view) for view in (0, 1)]
+
     def losses(
-        self, query: Mapping[str, Tensor], key: Mapping[str, Tensor], dropout_seed: int, clips: Tensor
+        self, views: Sequence[Mapping[str, Tensor]], epoch: int, dropout_seed: int, clips: Tensor
     ) -> dict[str, Tensor]:
-        """The loss of each modality, from two views of a batch."""
+        """The loss of each modality.
+
+        Args:
+            views: for each of `positions` the modalities of the job.
+            epoch: counted from 0.
+            dropout_seed: fixes all dropout masks of the step.
+            clips: (B,) int64, number of each clip.
+        """
+        query, key = views
         return self.model.losses(query, key, "contrast", dropout_seed=dropout_seed, clips=clips)
 
 
