@@ -23,6 +23,7 @@ BUDGET = {
     "skeletonclr": 1700,
     "crossclr": 3400,
     "ikem": 5300,
+    "aimclr": 2790,
     "relational_distillation": 3350,
     "supervised": 1190,
 }
