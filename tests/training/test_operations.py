@@ -24,6 +24,7 @@ BUDGET = {
     "crossclr": 3400,
     "ikem": 5300,
     "aimclr": 2790,
+    "hiclr": 3760,
     "relational_distillation": 3350,
     "supervised": 1190,
 }
