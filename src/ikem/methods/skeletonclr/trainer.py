@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ikem.augmentations.registry import parse_augmentations
 from ikem.augmentations.views import Views
+from ikem.encoders.heads import projection_head
 from ikem.encoders.registry import encoder_options
 from ikem.errors import InputError
 from ikem.modalities import generate_all
@@ -50,6 +51,7 @@ class MomentumContrastTrainer:
             mask_own_keys=contrast.mask_own_keys,
             seed=settings["seed"],
             initialization=settings["encoder"]["initialization"],
+            head=self.head,
         ).to(device)
         self.optimizer = build_optimizer(self.model.trained_parameters(), settings["schedule"])
         self.augmentations = parse_augmentations(settings["augmentations"])
@@ -57,6 +59,10 @@ class MomentumContrastTrainer:
         states = [inputs[name] for name in settings["modalities"] if name in inputs]
         if states:
             load_training_tensors(self, merge_states(states), new=("exchange_head",))
+
+    def head(self, hidden_dim: int, feature_dim: int) -> nn.Module:
+        """A projection head: (N, hidden_dim) to (N, feature_dim)."""
+        return projection_head(hidden_dim, feature_dim)
 
     def begin_epoch(self, epoch: int) -> None:
         """Draw the two views of every clip."""
