@@ -25,6 +25,7 @@ BUDGET = {
     "ikem": 5300,
     "aimclr": 2790,
     "hiclr": 3760,
+    "skelemixclr": 4590,
     "relational_distillation": 3350,
     "supervised": 1190,
 }
