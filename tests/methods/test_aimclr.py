@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
+import numpy as np
 import pytest
 import torch
+import yaml
 from torch.nn import functional
 
-from helpers import units
+from helpers import TINY, units
+from ikem.encoders.pooling import pool
+from ikem.errors import InputError
 from ikem.losses.infonce import info_nce
 from ikem.methods.aimclr.attention_drop import attention, drop_attended
 from ikem.methods.aimclr.losses import divergence, mined_contrast, view_losses
+from ikem.methods.aimclr.trainer import AimCLRTrainer
+from ikem.settings.loading import build_config
+from ikem.training.loader import Clips
+from ikem.training.moco import unit
+from ikem.workflow.plan import Plan
+from stage_support import CPU, stage_jobs, write_prepared
 
 VIEWS, BATCH, DIM, SIZE, T = 3, 4, 5, 11, 0.07
+CLIPS = 8
 KEY, QUEUE = units(BATCH, DIM, seed=1), units(DIM, SIZE, seed=2, dim=0)
 
 
@@ -188,3 +200,64 @@ def test_drop_in_half_precision():
     kept = drop_attended(x, 0.7, 0.7, "values") != 0
     assert torch.equal(kept, drop_attended(x.float(), 0.7, 0.7, "values") != 0)
     assert functional.mse_loss(drop_attended(x, 2.0, 2.0, "values").float(), x.float()) == 0
+
+
+@pytest.fixture
+def job(tmp_path):
+    settings, _ = stage_jobs(write_prepared(tmp_path, CLIPS), CLIPS, tmp_path)["aimclr"]
+    settings["encoder"] = settings["encoder"] | {"dropout": 0.0}
+    return settings, Clips(tmp_path / "position.npy", np.arange(CLIPS), CPU, resident=True)
+
+
+@pytest.mark.parametrize("mining_epoch", [1, 2])
+def test_a_step_in_its_parts(job, mining_epoch):
+    """Neighbors are mined from epoch `mining_epoch` on, in the queue as it was."""
+    settings, clips = job
+    settings = settings | {"mining_epoch": mining_epoch, "top_k": 2, "joint_threshold": 0.66}
+    first, second = (AimCLRTrainer(settings, clips, CPU, {}) for _ in range(2))
+    (batch,) = clips.batches([np.arange(CLIPS)])
+    first.begin_epoch(1)
+    query, key, extreme = first.positions(batch)
+    loss = first.losses([{"joint": position} for position in (query, key, extreme)], 1, 5, batch.rows)["joint"]
+
+    branch, queue = second.model.query["joint"], second.model.queue.stacked[0].clone()
+    keys = second.model.key["joint"](key, 0)[1]
+    maps = branch.features(extreme, 0)
+    dropped = drop_attended(maps, 0.66, 0.7, "values")
+    assert not torch.equal(dropped, maps)
+    embeddings = [branch.encoder(query), pool(maps, 2), pool(dropped, 2)]
+    z = torch.stack([unit(branch.head(embedding)) for embedding in embeddings])
+    expected = view_losses(z, keys, queue, settings["contrast"]["temperature"], (0, 0), 2 if mining_epoch == 1 else 0)
+    assert torch.allclose(loss, expected, rtol=1e-4)
+    state = first.model.state_dict()
+    assert torch.allclose(state["queue.joint"][:, :CLIPS], keys.t(), atol=1e-5)
+    assert torch.equal(state["queue.joint"][:, CLIPS:], queue[:, CLIPS:])
+
+
+def test_views_are_different_draws(job):
+    settings, clips = job
+    trainer = AimCLRTrainer(settings | {"extreme_augmentations": settings["augmentations"]}, clips, CPU, {})
+    (batch,) = clips.batches([np.arange(CLIPS)])
+    trainer.begin_epoch(0)
+    views = trainer.positions(batch)
+    trainer.begin_epoch(1)
+    views += trainer.positions(batch)
+    assert len(views) == 6
+    assert all(not torch.equal(a, b) for a, b in combinations(views, 2))
+
+
+def test_mining_begins_after_stage_1_of_the_recipe_by_default():
+    values = yaml.safe_load(TINY.read_text())
+    found = {}
+    for epoch in (None, 1, 900):
+        values["methods"]["aimclr"]["mining_epoch"] = epoch
+        jobs = Plan(build_config(values)).all_jobs()
+        found[epoch] = next(job.settings["mining_epoch"] for job in jobs if job.name.kind == "aimclr")
+    assert found == {None: 2, 1: 1, 900: 4}
+
+
+def test_top_k_is_at_most_the_queue():
+    values = yaml.safe_load(TINY.read_text())
+    values["methods"]["aimclr"]["top_k"] = 21
+    with pytest.raises(InputError, match=r"methods\.aimclr\.top_k: more than the queue has; allowed are 1 to 20"):
+        build_config(values)
