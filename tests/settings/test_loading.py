@@ -98,6 +98,13 @@ def test_every_fault_is_reported() -> None:
     assert "methods.ikem-3.top_k" in str(caught.value)
 
 
+def test_a_cpu_has_no_tf32() -> None:
+    values = changed("recipes.tiny.precision", "tf32")
+    assert build_config(values).recipes["tiny"].precision == "tf32"
+    with pytest.raises(InputError, match="tf32 is not known to a CPU; allowed are float32"):
+        build_config({**values, "compute": {"device": "cpu"}})
+
+
 def test_many_faults_are_counted() -> None:
     with pytest.raises(InputError) as caught:
         build_config(tiny() | {f"key{number}": 1 for number in range(100)})

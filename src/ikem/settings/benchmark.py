@@ -125,6 +125,10 @@ class Config(Settings):
                 if both:
                     key = f"datasets.{name}.protocols.{protocol}.test"
                     yield f"{key}: {sorted(both, key=str)} trains already; allowed are values not in train"
+        if self.compute.device == "cpu":
+            for name, recipe in self.recipes.items():
+                if recipe.precision == "tf32":
+                    yield f"recipes.{name}.precision: tf32 is not known to a CPU; allowed are float32 and bfloat16"
         for name, method in self.methods.items():
             unknown = list(_unknown(f"methods.{name}.recipe", method.recipe, self.recipes))
             yield from unknown

@@ -168,8 +168,9 @@ class Recipe(Settings):
     """Leave out the last, smaller batch of an epoch."""
     augmentations: tuple[AugmentationEntry, ...] = Field(PUBLISHED, max_length=100, strict=False)
     """What turns a clip into its views, in this order; all training of the recipe's methods has the same."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the encoders."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """Arithmetic of the encoders. tf32: factors of 10 bits in convolutions and products of a GPU, losses included; a
+    CPU refuses it. bfloat16: under autocast, losses in float32."""
 
     @model_validator(mode="after")
     def _stages(self) -> Recipe:
