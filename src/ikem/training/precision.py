@@ -16,6 +16,7 @@ Float32 = Literal["ieee", "tf32"]
 # These modules have settings that their type stubs do not know.
 cudnn: Any = torch.backends.cudnn
 cuda_products: Any = torch.backends.cuda.matmul
+deterministic: Any = torch.utils.deterministic
 
 TF32_CAPABILITY = (8, 0)
 """Compute capability from which a GPU has TF32: that of Ampere."""
@@ -89,11 +90,12 @@ def _deterministic() -> Iterator[None]:
     """Deterministic algorithms, with a warning where an operation has none."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS promises nothing from run to run
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    searching = cudnn.benchmark
+    filled, searching = deterministic.fill_uninitialized_memory, cudnn.benchmark
     torch.use_deterministic_algorithms(True, warn_only=True)
+    deterministic.fill_uninitialized_memory = False  # with NaN: gigabytes a step, and nothing reads it
     cudnn.benchmark = False
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        cudnn.benchmark = searching
+        deterministic.fill_uninitialized_memory, cudnn.benchmark = filled, searching
