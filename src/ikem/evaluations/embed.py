@@ -19,6 +19,7 @@ from ikem.running_job import RunningJob
 from ikem.settings.encoders import EncoderOptions
 from ikem.skeleton import load_skeleton
 from ikem.training.checkpoint import load_tensors
+from ikem.training.loader import send
 from ikem.training.precision import autocast
 
 logger = logging.getLogger("ikem")
@@ -53,7 +54,7 @@ def embed_clips(encoder: nn.Module, array: NDArray[np.float32], device: torch.de
     """Embed the clips of a modality array (N, 3, T, V, M): (N, hidden_dim) float32 on the CPU.
 
     The embedding of a clip is the mean over its bodies, absent ones (all zero) counted; all absent bodies have the same
-    one, so it is computed once for each batch.
+    one, so it is computed once for each batch. A GPU is waited for at the end only.
     """
     encoder.to(device).eval()
     parts = []
@@ -63,9 +64,9 @@ def embed_clips(encoder: nn.Module, array: NDArray[np.float32], device: torch.de
         embedded = np.append(np.zeros_like(bodies[:1, 0]), bodies[present], axis=0)[:, None]  # an absent body is first
         row = np.where(present, present.cumsum().reshape(present.shape), 0)
         with autocast(device, precision):
-            of_bodies = encoder(torch.from_numpy(embedded).to(device)).float().cpu()
-        parts.append(of_bodies[torch.from_numpy(row)].mean(dim=1))
-    return torch.cat(parts)
+            of_bodies = encoder(send(torch.from_numpy(embedded), device)).float()
+        parts.append(of_bodies[send(torch.from_numpy(row), device)].mean(dim=1))
+    return torch.cat(parts).cpu()
 
 
 def standardize(embedding: Tensor, rows: NDArray[np.int64]) -> Tensor:
