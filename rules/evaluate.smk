@@ -32,6 +32,7 @@ for name in EVALUATIONS:
         output:
             rows=output_of(name),
             confusion=next_to(name, "{stem}.confusion.npz"),
+            scores=next_to(name, "{stem}.scores.safetensors"),
         log:
             log_of(name),
         benchmark:

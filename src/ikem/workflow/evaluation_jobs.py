@@ -40,7 +40,7 @@ def embed(job: RunContext, inputs: Inputs, options: Options) -> list[Path]:
 
 
 def evaluate(job: RunContext, inputs: Inputs, options: Options) -> list[Path]:
-    """Run an evaluation; it ends with rows of results, and stores confusion matrices next to them."""
+    """Run an evaluation; it ends with rows of results, and stores scores and confusion matrices next to them."""
     settings = job.settings
     torch.set_num_threads(settings["threads"])
     evaluation = EVALUATIONS[settings["kind"]]
