@@ -343,3 +343,13 @@ def test_main_table_without_results(tmp_path: Path) -> None:
     print_main_table(tmp_path / "results.csv", NAMING, {}, stream=stream)
     assert stream.getvalue() == "No results yet.\n"
     assert write_tables(tmp_path / "results.csv", tmp_path, NAMING) == []
+
+
+def test_intervals_over_the_clips_are_in_the_tables(tmp_path: Path) -> None:
+    """Wilson's interval of 60 of 120 clips; a mean over seeds counts as one run."""
+    rows = [row(top1=value, seed=seed) for seed, value in enumerate((48.0, 52.0))]
+    write_results(rows, [], tmp_path / "results.csv")
+    write_tables(tmp_path / "results.csv", tmp_path, NAMING)
+    assert "50.00 ± 2.83 (41.2 to 58.8)" in (tmp_path / "linear.md").read_text()
+    (line,) = csv.DictReader((tmp_path / "linear.csv").open())
+    assert (line["demo/xsub top1_low"], line["demo/xsub top1_high"]) == ("41.19", "58.81")

@@ -9,6 +9,7 @@ import logging
 from pathlib import Path
 
 from ikem.errors import InputError
+from ikem.report.comparisons import write_comparisons
 from ikem.report.confusion import ConfusionFile
 from ikem.report.curves import Curve
 from ikem.report.datasets import DatasetCounts, read_counts, write_counts
@@ -70,6 +71,7 @@ def gather_results(plan_path: Path, folder: Path, partial: bool = False, digest:
     rows = [row.model_copy(update={"rejected_clips": rejected.get(row.dataset)}) for row in rows]
     write_counts(counts, folder / "data.md")
     _write(plan, folder, rows, sorted(set(missing)), counts)
+    write_comparisons(plan, folder, naming_of(plan.config), wanted.keys() - faults.keys())
     write_tables_record(plan, folder, partial)
 
 

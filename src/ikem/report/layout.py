@@ -26,12 +26,14 @@ class Entry:
         best: whether it is the best of its column.
         symbols: marks that the legend of the table explains.
         notes: numbers of its footnotes, from 1.
+        interval: of a figure, over the clips tested; empty where there is none.
     """
 
     text: str
     best: bool = False
     symbols: str = ""
     notes: tuple[int, ...] = ()
+    interval: str = ""
 
     @property
     def marks(self) -> str:
@@ -196,7 +198,8 @@ class _Builder:
         notes = tuple(self._footnote(cell, reason) for reason in summary.reasons)
         if summary.top1 is None:
             return Entry("", notes=notes)
-        return Entry(str(summary.top1), best=cell in best, symbols=_symbols(summary), notes=notes)
+        interval = "{:.1f} to {:.1f}".format(*summary.interval or ())
+        return Entry(str(summary.top1), best=cell in best, symbols=_symbols(summary), notes=notes, interval=interval)
 
     def _footnote(self, cell: Cell, reason: str) -> int:
         location = f"{self.naming.method(cell.method)}, {self.naming.split(cell.dataset, cell.protocol)}"

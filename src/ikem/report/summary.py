@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ikem.evaluations.metrics import METRICS
 from ikem.report.results import Missing, Row, streams_order
+from ikem.report.statistics import accuracy_interval
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ class Summary:
     def best_epoch_top1(self) -> Figure | None:
         """Top-1 of the best test epochs."""
         return self.metrics.get("best_epoch_top1")
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the headline over the clips tested, percent."""
+        return None if self.top1 is None else accuracy_interval(self.top1.mean, min(test for _, test in self.clips))
 
 
 def summarize(rows: Iterable[Row], missing: Iterable[Missing], evaluation: str) -> dict[Cell, Summary]:

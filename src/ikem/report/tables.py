@@ -59,6 +59,8 @@ def write_tables(results: Path, folder: Path, naming: Naming) -> list[Path]:
 def as_markdown(table: Table) -> str:
     """A table as Markdown that also reads well as plain text."""
     parts = [f"# {escape(table.title)}", escape(table.caption)]
+    if any(entry.interval for section in table.sections for line in section.lines for entry in line):
+        parts.append("In brackets: the 95 % interval over the clips tested (Wilson).")
     for section in table.sections:
         parts += [f"## {escape(section.title)}", escape(section.note), _markdown_grid(section)]
     parts += [f"{symbol} {escape(meaning)}" for symbol, meaning in table.legend.items()]
@@ -193,7 +195,8 @@ def _markdown_grid(section: Section) -> str:
 
 def _markdown_entry(entry: Entry) -> str:
     text = escape(entry.text)
-    return (f"**{text}**" if entry.best else text) + escape(entry.marks)
+    interval = f" ({entry.interval})" if entry.interval else ""
+    return (f"**{text}**" if entry.best else text) + interval + escape(entry.marks)
 
 
 def _csv_cell(table: Table, cell: Cell) -> dict[str, str]:
@@ -206,6 +209,9 @@ def _csv_cell(table: Table, cell: Cell) -> dict[str, str]:
         line[f"{prefix} {name}"] = f"{figure.mean:.2f}" if figure else ""
         deviation = figure.deviation if figure else None
         line[f"{prefix} {name}_deviation"] = "" if deviation is None else f"{deviation:.2f}"
+    interval = summary.interval if summary else None
+    for name, end in zip(("low", "high"), interval or (None, None), strict=True):
+        line[f"{prefix} top1_{name}"] = "" if end is None else f"{end:.2f}"
     line[f"{prefix} seeds"] = str(summary.seeds) if summary else ""
     line[f"{prefix} runs"] = str(len(summary.values)) if summary else ""
     line[f"{prefix} complete"] = ("yes" if summary.complete else "no") if summary and summary.values else ""

@@ -83,6 +83,18 @@ class Compute(Settings):
     """What the job that gathers results into tables, figures and the report asks of a scheduler."""
 
 
+class Comparisons(Settings):
+    """How tables compare methods."""
+
+    baselines: tuple[Name, ...] = Field(("skeletonclr",), max_length=100, strict=False)
+    """Method entries that others are compared with: each with the first of them that has the same encoder and as many
+    streams."""
+    level: float = Field(0.05, gt=0, lt=0.5)
+    """A difference is called one if its corrected p-value is below this; intervals cover 1 - level."""
+    resamples: int = Field(10_000, ge=100, le=1_000_000)
+    """Draws of the bootstrap."""
+
+
 class Config(Settings):
     """A whole benchmark."""
 
@@ -102,6 +114,8 @@ class Config(Settings):
     """Evaluations by name: changes of published entries, or entries of your own."""
     benchmark: tuple[Block, ...] = Field(min_length=1, max_length=1000, strict=False)
     """What is to be run."""
+    comparisons: Comparisons = Comparisons()
+    """How tables compare methods."""
     compute: Compute = Compute()
     """Where and how jobs compute, and what they ask of a scheduler."""
 
@@ -137,6 +151,8 @@ class Config(Settings):
                     method.check(name, self)
             except ValueError as error:
                 yield str(error)
+        for value in self.comparisons.baselines:
+            yield from _unknown("comparisons.baselines", value, self.methods)
         for number, block in enumerate(self.benchmark):
             key = f"benchmark.{number}"
             yield from _unknown(f"{key}.dataset", block.dataset, self.datasets)
