@@ -10,6 +10,7 @@ from helpers import ROOT, TINY
 from ikem.evaluations.metrics import METRICS
 from ikem.evaluations.registry import EVALUATIONS
 from ikem.registry import load
+from ikem.report.labels import naming_of
 from ikem.settings.loading import load_config
 from ikem.workflow.job_types import JOB_TYPES
 from ikem.workflow.plan import Plan
@@ -34,9 +35,10 @@ def test_tiny_config_takes_it_to_a_table(kind: str) -> None:
 
 @every_evaluation
 def test_entries_have_titles_that_differ(kind: str) -> None:
-    entries = [options for options in CONFIG.evaluations.values() if options.kind == kind]
-    assert all(options.title and options.published_as for options in entries)
-    assert len({options.title for options in entries}) == len({options.model_dump_json() for options in entries})
+    entries = {name: options for name, options in CONFIG.evaluations.items() if options.kind == kind}
+    assert all(options.title and options.published_as for options in entries.values())
+    titles = {naming_of(CONFIG).evaluations[name] for name in entries}
+    assert len(titles) == len({options.model_dump_json() for options in entries.values()})
 
 
 @every_evaluation

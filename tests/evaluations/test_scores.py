@@ -26,7 +26,7 @@ def written(folder: Path, outcomes: list[Outcome], classes: int = 7, clips: int 
     labels = generator.integers(0, classes, clips + 10)
     labels[-1] = classes - 1
     names = np.array([f"clip {number}" for number in range(len(labels))], object)
-    rows = Rows(NAMES, Labels(np.arange(10), np.arange(10, clips + 10), names, labels, classes, True))
+    rows = Rows(NAMES, Labels(np.arange(10), np.arange(10, clips + 10), names, labels, np.arange(classes), True))
     for outcome in outcomes:
         rows.add(outcome)
     path = folder / "e.json"

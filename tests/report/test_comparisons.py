@@ -19,7 +19,7 @@ from ikem.report.labels import naming_of
 from ikem.settings.loading import build_config
 from ikem.workflow.plan import Plan
 
-COLUMN = ("tiny", "xsub", "linear")
+COLUMN = ("tiny", "xsub", "linear", "")
 CLIPS = 200
 
 
@@ -169,7 +169,7 @@ def plan(tmp_path: Path) -> Plan:
     ]
     found = Plan(build_config(values))
     names = np.array([f"clip {number}" for number in range(100)], object)
-    labels = Labels(np.arange(10), np.arange(10, 100), names, np.arange(100) % 3, 3, True)
+    labels = Labels(np.arange(10), np.arange(10, 100), names, np.arange(100) % 3, np.arange(3), True)
     for evaluation, keys, job in found.cells():
         rows = Rows(keys | {"seed": int(keys["seed"]), "evaluation": evaluation}, labels)
         scores = np.random.default_rng(int(keys["seed"])).normal(size=(90, 3))
@@ -201,9 +201,25 @@ def test_files(plan: Plan, tmp_path: Path) -> None:
     assert (tmp_path / "comparisons.csv").read_bytes() == before
 
 
+def test_conditions_are_compared_by_themselves(plan: Plan, tmp_path: Path) -> None:
+    names = np.array([f"clip {number}" for number in range(100)], object)
+    labels = Labels(np.arange(10), np.arange(10, 100), names, np.arange(100) % 3, np.arange(3), True)
+    right, wrong = np.eye(3)[labels.labels[10:]], np.eye(3)[(labels.labels[10:] + 1) % 3]
+    for evaluation, keys, job in plan.cells():
+        rows = Rows(keys | {"seed": int(keys["seed"]), "evaluation": evaluation}, labels)
+        for condition in ("arm", "leg"):
+            good = (keys["method"] == "ikem-3") == (condition == "arm")
+            rows.add(Outcome(["joint"], right if good else wrong, condition=condition))
+        rows.write(job.output)
+    write_comparisons(plan, tmp_path, naming_of(plan.config), [job.output for job in plan.evaluation_jobs()])
+    with (tmp_path / "comparisons.csv").open() as stream:
+        lines = [line for line in csv.DictReader(stream) if line["metric"] == "top1" and line["against"] == "baseline"]
+    assert [(line["condition"], line["difference"]) for line in lines] == [("arm", "100.0000"), ("leg", "-100.0000")]
+
+
 def test_results_of_other_clips_are_refused(plan: Plan, tmp_path: Path) -> None:
     outputs = [job.output for job in plan.evaluation_jobs()]
-    labels = Labels(np.arange(1), np.arange(1, 6), np.array([*"abcdef"], object), np.arange(6) % 3, 3, True)
+    labels = Labels(np.arange(1), np.arange(1, 6), np.array([*"abcdef"], object), np.arange(6) % 3, np.arange(3), True)
     keys = {"dataset": "tiny", "protocol": "xsub", "method": "ikem-3", "seed": 2, "evaluation": "linear"}
     rows = Rows(keys, labels)
     rows.add(Outcome(["joint"], np.eye(3)[labels.labels[labels.test]]))

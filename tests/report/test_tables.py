@@ -12,7 +12,7 @@ import pytest
 from ikem.report.labels import Naming, naming_of, streams_title
 from ikem.report.layout import Section, Table, lay_out
 from ikem.report.literature import published_results, published_value
-from ikem.report.results import Missing, Row, write_results
+from ikem.report.results import Missing, Row, read_results, write_results
 from ikem.report.summary import Cell, Figure, summarize, widest
 from ikem.report.tables import as_csv, as_markdown, print_main_table, write_tables
 from ikem.settings.loading import build_config
@@ -343,6 +343,25 @@ def test_main_table_without_results(tmp_path: Path) -> None:
     print_main_table(tmp_path / "results.csv", NAMING, {}, stream=stream)
     assert stream.getvalue() == "No results yet.\n"
     assert write_tables(tmp_path / "results.csv", tmp_path, NAMING) == []
+
+
+def test_conditions_are_columns_in_their_order(tmp_path: Path) -> None:
+    """A run that failed leaves all of them empty."""
+    naming = Naming(datasets={"demo": "Demo"}, evaluations={"linear": "Occlusion"}, conditions=("none", "trunk", "arm"))
+    rows = [row(condition=name, method="one", top1=value) for name, value in (("arm", 40.0), ("none", 60.0))]
+    rows += [row(condition="arm", method="two", top1=50.0), row(condition="none", method="two", top1=30.0)]
+    gap = Missing("demo", "xsub", "two", "linear", 1, "it failed")
+    write_results(rows, [gap], tmp_path / "results.csv")
+    assert sorted(read_results(tmp_path / "results.csv")[0], key=str) == sorted(rows, key=str)
+    table = table_of(rows, [gap], naming)
+    (section,) = table.sections
+    assert section.header[2:] == ("Demo xsub, none", "Demo xsub, arm")
+    grid = {line[1].text: [entry.text + entry.marks for entry in line[2:]] for line in section.lines}
+    assert grid == {"one": ["60.00", "40.00"], "two": ["30.00[1]", "50.00[1]"]}
+    best = [[entry.best for entry in line[2:]] for line in section.lines]
+    assert best == [[True, False], [False, True]]
+    line = next(csv.DictReader(io.StringIO(as_csv(table, naming))))
+    assert (line["demo/xsub/none top1"], line["demo/xsub/arm top1"]) == ("60.00", "40.00")
 
 
 def test_intervals_over_the_clips_are_in_the_tables(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_no_two_jobs_share_a_file() -> None:
     [
         ("methods.ikem-3.top_k", 2, {"ikem", "embed", "linear", "knn", "relational_distillation", "finetune"}),
         ("evaluations.finetune.schedule.epochs", 3, {"finetune"}),
-        ("evaluations.linear.schedule.epochs", 6, {"linear"}),
+        ("evaluations.linear.schedule.epochs", 6, {"linear", "corruption"}),
         ("methods.student.mining_queue", "published", {"relational_distillation", "embed", "linear", "knn"}),
         ("compute.processes", 2, set()),
         ("compute.device", "cpu", set()),

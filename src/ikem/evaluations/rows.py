@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from ikem.data.splits import read_split
 from ikem.data.store import load_samples
+from ikem.errors import InputError
 from ikem.evaluations.metrics import classification, confusion_matrix
 from ikem.evaluations.scores import kept, row_key, write_scores
 from ikem.files import atomic, write_json
@@ -19,6 +21,8 @@ from ikem.modalities import MODALITIES
 
 if TYPE_CHECKING:
     from ikem.evaluations.task import Outcome
+
+logger = logging.getLogger("ikem")
 
 
 @dataclass(frozen=True)
@@ -28,26 +32,57 @@ class Labels:
     Attributes:
         train, test: (n,) int64 numbers of clips.
         names: of all N clips.
-        labels: (N,) int64 of all clips.
-        classes: K.
-        complete: whether the data are the published number of clips.
+        labels: (N,) int64 of all clips: the column of their class in scores, -1 if it is not tested.
+        columns: (K,) int64, the label of each column of scores; all labels unless an evaluation is of some classes.
+        complete: whether the clips are the published number of them.
     """
 
     train: NDArray[np.int64]
     test: NDArray[np.int64]
     names: NDArray[np.object_]
     labels: NDArray[np.int64]
-    classes: int
+    columns: NDArray[np.int64]
     complete: bool
 
+    @property
+    def classes(self) -> int:
+        """K."""
+        return len(self.columns)
 
-def read_labels(position: Path, split: Path) -> Labels:
-    """Read the labels next to prepared/position.npy and a split of them."""
+
+def read_labels(
+    position: Path, split: Path, classes: Sequence[int] | None = None, pretraining: Collection[str] = ()
+) -> Labels:
+    """Read the labels next to prepared/position.npy and a split of them.
+
+    Args:
+        classes: labels that are tested, in the order of the columns of scores; None: all.
+        pretraining: names of clips that the encoders were pretrained on, where that was on another split: they are not
+            tested.
+
+    Raises:
+        InputError: a file is damaged, or no clip of these classes, or none that is new, is left.
+    """
     samples = load_samples(position.with_name("samples.csv"))
-    labels = samples["label"].to_numpy(np.int64).copy()
+    names, labels = samples["name"].to_numpy(object), samples["label"].to_numpy(np.int64)
     parts = read_split(split)
     train, test = (np.asarray(parts[name], np.int64) for name in ("train", "test"))
-    return Labels(train, test, samples["name"].to_numpy(object), labels, int(labels.max()) + 1, bool(parts["complete"]))
+    columns = np.arange(int(labels.max()) + 1) if classes is None else np.asarray(classes, np.int64)
+    column = np.full(max(int(labels.max()), int(columns.max())) + 1, -1)
+    column[columns] = np.arange(len(columns))
+    labels = column[labels]
+    train, test = train[labels[train] >= 0], test[labels[test] >= 0]
+    new = np.array([name not in pretraining for name in names[test]], bool)
+    for fault, found in (
+        ("no clip of the classes that are tested trains", len(train)),
+        ("no clip of the classes that are tested tests", len(test)),
+        ("pretraining has seen every clip that tests", new.any()),
+    ):
+        if not found:
+            raise InputError(fault, location=str(split), hint="Choose other classes or another split")
+    if not new.all():
+        logger.warning("%d of %d test clips are left out: pretraining has seen them", (~new).sum(), len(new))
+    return Labels(train, test[new], names, labels, columns, bool(parts["complete"]) and bool(new.all()))
 
 
 def streams(modalities: Sequence[str]) -> str:
@@ -75,6 +110,7 @@ class Rows:
                 **self._names,
                 "streams": name,
                 "label_subset": subset,
+                "condition": outcome.condition,
                 "metrics": classification(scores, labels) | dict(outcome.metrics),
                 "train_clips": len(self._labels.train) if outcome.train_clips is None else outcome.train_clips,
                 "test_clips": len(labels),
@@ -82,7 +118,7 @@ class Rows:
                 "complete": self._labels.complete,
             }
         )
-        key = row_key(name, subset)
+        key = row_key(name, subset, outcome.condition)
         self._scores[key] = scores
         self._confusions[key] = confusion_matrix(scores, labels)
         return self._rows[-1]
@@ -96,6 +132,11 @@ class Rows:
         scores = write_scores(output, names, self._labels, self._scores)
         write_json(output, {"rows": self._rows})
         return [path, scores]
+
+
+def kept_path(output: Path, part: str) -> Path:
+    """The file of a part that an evaluation `keeps`, given the file that its job ends with."""
+    return output.with_name(f"{output.stem}.{part}")
 
 
 def confusion_path(output: Path) -> Path:

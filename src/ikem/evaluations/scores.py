@@ -38,9 +38,10 @@ class Scores(NamedTuple):
     scores: dict[str, NDArray[np.float16]]
 
 
-def row_key(streams: str, label_subset: int | None = None) -> str:
-    """What a row of results is called in the files next to it: `joint+bone`, `joint+bone.subset2`."""
-    return streams if label_subset is None else f"{streams}.subset{label_subset}"
+def row_key(streams: str, label_subset: int | None = None, condition: str = "") -> str:
+    """What a row of results is called in the files next to it: `joint`, `joint+bone.subset2`, `joint.left arm`."""
+    subset = "" if label_subset is None else f".subset{label_subset}"
+    return f"{streams}{subset}.{condition}" if condition else f"{streams}{subset}"
 
 
 def scores_path(output: Path) -> Path:
@@ -77,7 +78,7 @@ def write_scores(output: Path, names: Sequence[str], labels: Labels, scores: Map
     path = scores_path(output)
     tensors = {f"scores/{key}": torch.from_numpy(value) for key, value in scores.items()}
     tensors["labels"] = torch.from_numpy(labels.labels[labels.test])
-    tensors["classes"] = torch.arange(labels.classes)
+    tensors["classes"] = torch.from_numpy(labels.columns)
     save_tensors(path, tensors, {"names": list(names)})
     return path
 
@@ -109,7 +110,10 @@ def read_scores(path: Path) -> Scores:
 
 
 def fuse(
-    scores: Mapping[str, NDArray[np.floating]], weights: Mapping[str, float], label_subset: int | None = None
+    scores: Mapping[str, NDArray[np.floating]],
+    weights: Mapping[str, float],
+    label_subset: int | None = None,
+    condition: str = "",
 ) -> NDArray[np.float64]:
     """Late fusion: the weighted sum of the scores of several rows, (n, K).
 
@@ -119,14 +123,14 @@ def fuse(
     Args:
         scores: (n, K) by `row_key`.
         weights: of each stream; those without one are left out.
-        label_subset: of the rows, where the evaluation has some.
+        label_subset, condition: of the rows, where the evaluation has some.
 
     Raises:
         InputError: there is no such row, or no weight that counts.
     """
     if not any(weights.values()) or not all(math.isfinite(weight) for weight in weights.values()):
         raise InputError("weights must be finite numbers, one of them not 0")
-    keys = {row_key(streams, label_subset): weight for streams, weight in weights.items()}
+    keys = {row_key(streams, label_subset, condition): weight for streams, weight in weights.items()}
     if absent := sorted(set(keys) - set(scores)):
         raise InputError(f"there are no scores of {', '.join(absent)}", hint=f"There are {', '.join(sorted(scores))}")
     weighted = [weight * scores[key].astype(np.float64) for key, weight in keys.items()]

@@ -30,6 +30,9 @@ from ikem.workflow.plan import Plan
 
 logger = logging.getLogger("ikem")
 
+Column = tuple[str, str, str, str]
+"""(dataset, protocol, evaluation, condition)."""
+
 Run = tuple[int, int]
 """(seed, label subset); the subset is -1 where the evaluation has none."""
 
@@ -42,12 +45,12 @@ class Result:
     """What a method did on each clip: a line of a table, in one column.
 
     Attributes:
-        column: (dataset, protocol, evaluation).
+        column: where it stands.
         method, streams: entry of the method; one modality, or those that are fused.
         right: for each run whether each of the clips is right.
     """
 
-    column: tuple[str, str, str]
+    column: Column
     method: str
     streams: str
     right: Mapping[Run, NDArray[np.bool_]]
@@ -63,7 +66,7 @@ class Comparison:
     """One method against another in one column; a line of comparisons.csv.
 
     Attributes:
-        dataset, protocol, evaluation, metric: the column.
+        dataset, protocol, evaluation, condition, metric: the column.
         method, streams: what is compared.
         against: "baseline" or "best".
         other, other_streams: the method it is compared with.
@@ -78,6 +81,7 @@ class Comparison:
     dataset: str
     protocol: str
     evaluation: str
+    condition: str
     metric: str
     method: str
     streams: str
@@ -109,9 +113,8 @@ def write_comparisons(plan: Plan, folder: Path, naming: Naming, outputs: Iterabl
         InputError: scores are damaged, or results of one column are not of the same clips.
     """
     found: list[Comparison] = []
-    for results in _columns(plan, set(outputs)):
-        for metric, of_metric in results.items():
-            found += compare(of_metric, metric, plan.config, naming.unranked)
+    for (_, metric), results in _columns(plan, set(outputs)):
+        found += compare(results, metric, plan.config, naming.unranked)
     found.sort(key=lambda one: (one.evaluation, one.dataset, one.protocol, list(METRICS).index(one.metric)))
     write_text(folder / "comparisons.csv", as_csv(found))
     write_text(folder / "comparisons.md", as_markdown(lay_out(found, naming, plan.config.comparisons)))
@@ -190,8 +193,8 @@ def _corrected(comparisons: Sequence[Comparison], level: float) -> Iterator[Comp
         yield replace(one, corrected_p=p, verdict=verdict)
 
 
-def _columns(plan: Plan, usable: set[Path]) -> Iterator[dict[str, list[Result]]]:
-    """For each (dataset, protocol, evaluation) the results by metric."""
+def _columns(plan: Plan, usable: set[Path]) -> Iterator[tuple[tuple[Column, str], list[Result]]]:
+    """The results of each (column, metric)."""
     cells: dict[tuple[str, str, str], list[tuple[str, Path]]] = {}
     without: list[str] = []
     for evaluation, keys, job in plan.cells():
@@ -205,7 +208,7 @@ def _columns(plan: Plan, usable: set[Path]) -> Iterator[dict[str, list[Result]]]
         logger.warning("%d results are not compared, no scores were kept with them: %s", len(without), without[0])
     for (dataset, protocol, evaluation), files in cells.items():
         first: Scores | None = None
-        right: dict[tuple[str, str, str], dict[Run, NDArray[np.bool_]]] = {}
+        right: dict[tuple[str, str, str, str], dict[Run, NDArray[np.bool_]]] = {}
         for method, path in files:
             scores = read_scores(path)
             first = first or scores
@@ -214,16 +217,17 @@ def _columns(plan: Plan, usable: set[Path]) -> Iterator[dict[str, list[Result]]]
             for row in read_rows(path):
                 for metric, hits in _hits(scores, row).items():
                     run = row.seed, -1 if row.label_subset is None else row.label_subset
-                    right.setdefault((metric, method, row.streams), {})[run] = hits
-        results: dict[str, list[Result]] = {metric: [] for metric in _SHARES}
-        for (metric, method, streams), runs in right.items():
-            results[metric].append(Result((dataset, protocol, evaluation), method, streams, runs))
-        yield results
+                    right.setdefault((row.condition, metric, method, row.streams), {})[run] = hits
+        results: dict[tuple[Column, str], list[Result]] = {}
+        for (condition, metric, method, streams), runs in right.items():
+            column = dataset, protocol, evaluation, condition
+            results.setdefault((column, metric), []).append(Result(column, method, streams, runs))
+        yield from results.items()
 
 
 def _hits(scores: Scores, row: Row) -> dict[str, NDArray[np.bool_]]:
     """For each metric whether each clip is right; of equal scores the class of lower number comes first."""
-    ranked = np.argsort(-scores.scores[row_key(row.streams, row.label_subset)], axis=1, kind="stable")
+    ranked = np.argsort(-scores.scores[row_key(row.streams, row.label_subset, row.condition)], axis=1, kind="stable")
     hit = ranked == scores.labels[:, None]
     return {metric: hit[:, :count].any(axis=1) for metric, count in _SHARES.items()}
 
@@ -249,7 +253,7 @@ def lay_out(comparisons: Sequence[Comparison], naming: Naming, settings: Compari
     for one in comparisons:
         if one.metric != "top1":
             continue
-        column = f"{naming.evaluation(one.evaluation)}, {naming.split(one.dataset, one.protocol)}"
+        column = f"{naming.evaluation(one.evaluation)}, {naming.split(one.dataset, one.protocol, one.condition)}"
         count = one.streams.count("+") + 1
         group = f"{count} streams" if count > 1 else streams_title(one.streams)
         interval = f"{one.difference:+.2f} ({one.low:+.2f} to {one.high:+.2f})"

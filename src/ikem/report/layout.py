@@ -13,8 +13,8 @@ from ikem.report.summary import Cell, Summary, summarize, widest
 DAGGER, DOUBLE_DAGGER = "†", "‡"
 """Mark figures on data that are not the published number of clips, and on data of which clips were rejected."""
 
-Split = tuple[str, str]
-"""(dataset, protocol) entries."""
+Split = tuple[str, ...]
+"""(dataset, protocol) entries, and the condition of an evaluation that has some."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,12 @@ def evaluations_of(rows: Iterable[Row], missing: Iterable[Missing], naming: Nami
 def lay_out(rows: Sequence[Row], missing: Sequence[Missing], evaluation: str, naming: Naming) -> Table:
     """Lay out the table of one evaluation."""
     summaries = summarize(rows, missing, evaluation)
-    splits = tuple(naming.ordered_splits((cell.dataset, cell.protocol) for cell in summaries))
+    splits = tuple(naming.ordered_splits(cell.split for cell in summaries))
     published = {
         cell: value
         for cell in summaries
-        if (value := published_value(naming, cell.method, cell.streams, cell.dataset, cell.protocol, evaluation))
+        if not cell.condition
+        and (value := published_value(naming, cell.method, cell.streams, cell.dataset, cell.protocol, evaluation))
     }
     builder = _Builder(naming, splits, summaries, published)
     sections = [*builder.ours(), *builder.others(evaluation)]
@@ -156,10 +157,11 @@ class _Builder:
 
     def others(self, evaluation: str) -> list[Section]:
         """What others published for the same cells."""
-        lines = published_lines(self.naming, self.splits, evaluation, self.published.values())
+        splits = [(split[0], split[1]) for split in self.splits if len(split) == 2]
+        lines = published_lines(self.naming, splits, evaluation, self.published.values())
         if not lines:
             return []
-        splits = [split for split in self.splits if any(split in values for _, _, values in lines)]
+        splits = [split for split in splits if any(split in values for _, _, values in lines)]
         grid = []
         for method, streams, values in lines:
             sources = "; ".join(dict.fromkeys(values[split].source for split in splits if split in values))
@@ -188,7 +190,7 @@ class _Builder:
         return Section(title, note, tuple(header), tuple(grid), frozenset((0, 1)))
 
     def _cell(self, line: tuple[str, str], split: Split) -> Cell:
-        return Cell(line[0], line[1], split[0], split[1])
+        return Cell(line[0], line[1], *split)
 
     def _entry(self, line: tuple[str, str], split: Split, best: set[Cell]) -> Entry:
         cell = self._cell(line, split)
@@ -252,7 +254,7 @@ def _symbols(summary: Summary) -> str:
 def _legend(summaries: Mapping[Cell, Summary], splits: Iterable[Split], naming: Naming) -> dict[str, str]:
     incomplete, rejected = [], {}
     for split in splits:
-        cells = [summary for cell, summary in summaries.items() if (cell.dataset, cell.protocol) == split]
+        cells = [summary for cell, summary in summaries.items() if cell.split == split]
         clips = sorted({pair for summary in cells if not summary.complete for pair in summary.clips})
         if clips:
             numbers = ", ".join(f"{train} / {test}" for train, test in clips)

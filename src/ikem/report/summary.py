@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,22 @@ from ikem.report.statistics import accuracy_interval
 
 @dataclass(frozen=True)
 class Cell:
-    """Which figures a mean is taken of."""
+    """Which figures a mean is taken of.
+
+    Attributes:
+        method, streams, dataset, protocol, condition: as in results.csv; `condition` is empty where there is none.
+    """
 
     method: str
     streams: str
     dataset: str
     protocol: str
+    condition: str = ""
+
+    @property
+    def split(self) -> tuple[str, ...]:
+        """The column: (dataset, protocol), and the condition if there is one."""
+        return (self.dataset, self.protocol, self.condition) if self.condition else (self.dataset, self.protocol)
 
 
 @dataclass(frozen=True)
@@ -82,19 +93,25 @@ def summarize(rows: Iterable[Row], missing: Iterable[Missing], evaluation: str) 
     """Summaries of one evaluation.
 
     What is missing is known by method, not by stream: its reason goes to each stream that the method has in any split,
-    or to one without a name (`streams` empty) if the method has no figures at all.
+    or to one without a name (`streams` empty) if the method has no figures at all. So it is with conditions.
     """
     groups: dict[Cell, list[Row]] = {}
     streams: dict[str, set[str]] = {}
+    conditions: set[str] = set()
     for row in rows:
         if row.evaluation == evaluation:
-            groups.setdefault(Cell(row.method, row.streams, row.dataset, row.protocol), []).append(row)
+            cell = Cell(row.method, row.streams, row.dataset, row.protocol, row.condition)
+            groups.setdefault(cell, []).append(row)
             streams.setdefault(row.method, set()).add(row.streams)
+            conditions.add(row.condition)
     reasons: dict[Cell, list[Missing]] = {}
     for gap in missing:
         if gap.evaluation == evaluation:
-            for stream in sorted(streams.get(gap.method, {""})):
-                reasons.setdefault(Cell(gap.method, stream, gap.dataset, gap.protocol), []).append(gap)
+            for stream, condition in itertools.product(
+                sorted(streams.get(gap.method, {""})), sorted(conditions or {""})
+            ):
+                cell = Cell(gap.method, stream, gap.dataset, gap.protocol, condition)
+                reasons.setdefault(cell, []).append(gap)
     return {
         cell: _summary(groups.get(cell, []), reasons.get(cell, [])) for cell in sorted({*groups, *reasons}, key=_order)
     }
@@ -112,8 +129,8 @@ def widest(cells: Iterable[Cell]) -> dict[str, str]:
     return chosen
 
 
-def _order(cell: Cell) -> tuple[str, str, str, str]:
-    return cell.method, cell.streams, cell.dataset, cell.protocol
+def _order(cell: Cell) -> tuple[str, ...]:
+    return cell.method, cell.streams, cell.dataset, cell.protocol, cell.condition
 
 
 def _summary(rows: Sequence[Row], gaps: Sequence[Missing]) -> Summary:

@@ -68,7 +68,7 @@ def as_markdown(table: Table) -> str:
         parts.append("\n".join(f"- \\[{number}\\] {escape(text)}" for number, text in enumerate(table.footnotes, 1)))
     if table.sources:
         parts += ["## Sources", "\n".join(f"- {escape(source)}" for source in table.sources)]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def as_csv(table: Table, naming: Naming) -> str:
@@ -76,8 +76,8 @@ def as_csv(table: Table, naming: Naming) -> str:
     lines: list[dict[str, str]] = []
     for method, streams in ordered_lines(table.summaries, naming):
         line = {"method": method, "title": spreadsheet_cell(naming.method(method)), "streams": streams}
-        for dataset, protocol in table.splits:
-            line |= _csv_cell(table, Cell(method, streams, dataset, protocol))
+        for split in table.splits:
+            line |= _csv_cell(table, Cell(method, streams, *split))
         lines.append(line)
     columns = list(dict.fromkeys(column for line in lines for column in line))
     stream = io.StringIO()
@@ -201,7 +201,7 @@ def _markdown_entry(entry: Entry) -> str:
 
 def _csv_cell(table: Table, cell: Cell) -> dict[str, str]:
     summary = table.summaries.get(cell)
-    prefix = f"{cell.dataset}/{cell.protocol}"
+    prefix = "/".join(cell.split)
     metrics = summary.metrics if summary else {}
     figures = {name: metrics.get(name) for name, metric in METRICS.items() if metric.unit == "percent"}
     line: dict[str, str] = {}
@@ -215,7 +215,7 @@ def _csv_cell(table: Table, cell: Cell) -> dict[str, str]:
     line[f"{prefix} seeds"] = str(summary.seeds) if summary else ""
     line[f"{prefix} runs"] = str(len(summary.values)) if summary else ""
     line[f"{prefix} complete"] = ("yes" if summary.complete else "no") if summary and summary.values else ""
-    if any((other.dataset, other.protocol) == (cell.dataset, cell.protocol) for other in table.published):
+    if any(other.split == cell.split for other in table.published):
         value = table.published.get(cell)
         line[f"{prefix} published_top1"] = value.top1 if value else ""
     line[f"{prefix} note"] = "; ".join(summary.reasons) if summary else ""

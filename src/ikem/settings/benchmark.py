@@ -151,6 +151,7 @@ class Config(Settings):
                     method.check(name, self)
             except ValueError as error:
                 yield str(error)
+        yield from self._faults_of_evaluations()
         for value in self.comparisons.baselines:
             yield from _unknown("comparisons.baselines", value, self.methods)
         for number, block in enumerate(self.benchmark):
@@ -164,6 +165,33 @@ class Config(Settings):
             ):
                 for value in getattr(block, part):
                     yield from _unknown(f"{key}.{part}", value, known)
+
+    def _faults_of_evaluations(self) -> Iterator[str]:
+        for name, evaluation in self.evaluations.items():
+            key, target = f"evaluations.{name}", evaluation.target
+            if target is not None:
+                yield from _unknown(f"{key}.target.dataset", target.dataset, self.datasets)
+                if target.dataset in self.datasets:
+                    known = self.datasets[target.dataset].protocols
+                    yield from _unknown(f"{key}.target.protocol", target.protocol, known)
+            try:
+                evaluation.check(name, self)
+            except ValueError as error:
+                yield str(error)
+        for number, block in enumerate(self.benchmark):
+            for name in block.evaluations:
+                target = self.evaluations[name].target if name in self.evaluations else None
+                if target is not None and {target.dataset, block.dataset} <= set(self.datasets):
+                    key = f"benchmark.{number}.evaluations: {name!r}"
+                    yield from self._faults_of_transfer(key, block, target.dataset, target.protocol)
+
+    def _faults_of_transfer(self, key: str, block: Block, dataset: str, protocol: str) -> Iterator[str]:
+        if dataset == block.dataset and protocol in block.protocols:
+            yield f"{key} has the target {dataset} {protocol}, which the encoders are pretrained on"
+        for part in ("skeleton", "prepare"):
+            here, there = (getattr(self.datasets[name], part) for name in (block.dataset, dataset))
+            if here != there:
+                yield f"{key} has the target {dataset}, whose {part} is {there}; that of {block.dataset} is {here}"
 
 
 def _unknown(key: str, value: str, known: Collection[str]) -> Iterator[str]:

@@ -27,11 +27,13 @@ class LinearResult:
         single: (modalities, n, K) logits of each modality's own classifier.
         fused: (n, K) mean logits of the classifiers trained together; None for a single modality.
         history: (epochs, modalities + 1) top-1 in percent, the fusion last (nan for a single modality).
+        classifiers: weights (modalities, width, K) and biases (modalities, 1, K), for `apply_classifiers`.
     """
 
     single: NDArray[np.float32]
     fused: NDArray[np.float32] | None
     history: NDArray[np.float64]
+    classifiers: dict[str, Tensor]
 
 
 class _Softmax:
@@ -100,6 +102,12 @@ class Classifiers:
         logits = [*self.single.logits(test), *([] if len(test) == 1 else [self.fused.logits(test).mean(dim=0)])]
         return torch.stack([(each.argmax(dim=-1) == labels).double().mean() for each in logits])
 
+    def state(self) -> dict[str, Tensor]:
+        """Weights and biases; those of the fusion only if there is one."""
+        parts = {"single": self.single} | ({"fused": self.fused} if len(self._train) > 1 else {})
+        tensors = {f"{name}.weight": part.weight.detach() for name, part in parts.items()}
+        return tensors | {f"{name}.bias": part.bias.detach() for name, part in parts.items()}
+
 
 def linear_evaluation(
     train: Tensor,
@@ -129,9 +137,15 @@ def linear_evaluation(
         found = classifiers.top1(test, test_labels)
         history[epoch, : len(found)] = 100.0 * found
         after_epoch(epoch)
-    single, fused = classifiers.single, classifiers.fused
-    return LinearResult(
-        single=single.logits(test).cpu().numpy(),
-        fused=None if modalities == 1 else fused.logits(test).mean(dim=0).cpu().numpy(),
-        history=history.cpu().numpy(),
-    )
+    return LinearResult(*apply_classifiers(classifiers.state(), test), history.cpu().numpy(), classifiers.state())
+
+
+def apply_classifiers(
+    classifiers: Mapping[str, Tensor], embeddings: Tensor
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """`single` and `fused` of a `LinearResult`, for embeddings (modalities, n, width) on the device of both."""
+    single = torch.baddbmm(classifiers["single.bias"], embeddings, classifiers["single.weight"])
+    if "fused.weight" not in classifiers:
+        return single.cpu().numpy(), None
+    fused = torch.baddbmm(classifiers["fused.bias"], embeddings, classifiers["fused.weight"]).mean(dim=0)
+    return single.cpu().numpy(), fused.cpu().numpy()
