@@ -27,6 +27,7 @@ BUDGET = {
     "aimclr": 2790,
     "hiclr": 3760,
     "skelemixclr": 4590,
+    "cmd": 3400,
     "relational_distillation": 3350,
     "supervised": 1190,
 }

@@ -57,18 +57,23 @@ def embed_clips(encoder: nn.Module, array: NDArray[np.float32], device: torch.de
     """Embed the clips of a modality array (N, 3, T, V, M): (N, hidden_dim) float32 on the CPU.
 
     The embedding of a clip is the mean over its bodies, absent ones (all zero) counted; all absent bodies have the same
-    one, so it is computed once for each batch. A GPU is waited for at the end only.
+    one, so it is computed once for each batch. An encoder that takes several bodies together gets whole clips. A GPU is
+    waited for at the end only.
     """
     encoder.to(device).eval()
+    together = getattr(encoder, "bodies_together", 1) > 1
     parts = []
     for start in range(0, len(array), _BATCH):
         bodies = np.moveaxis(array[start : start + _BATCH], -1, 1)  # (B, M, 3, T, V)
-        present = bodies.any(axis=(2, 3, 4))
-        embedded = np.append(np.zeros_like(bodies[:1, 0]), bodies[present], axis=0)[:, None]  # an absent body is first
-        row = np.where(present, present.cumsum().reshape(present.shape), 0)
+        if together:
+            embedded, row = bodies.copy(), np.arange(len(bodies))[:, None]
+        else:
+            present = bodies.any(axis=(2, 3, 4))
+            embedded = np.append(np.zeros_like(bodies[:1, 0]), bodies[present], axis=0)[:, None]  # absent one is first
+            row = np.where(present, present.cumsum().reshape(present.shape), 0)
         with autocast(device, precision):
-            of_bodies = encoder(send(torch.from_numpy(embedded), device)).float()
-        parts.append(of_bodies[send(torch.from_numpy(row), device)].mean(dim=1))
+            each = encoder(send(torch.from_numpy(embedded), device)).float()
+        parts.append(each[send(torch.from_numpy(row), device)].mean(dim=1))
     return torch.cat(parts).cpu()
 
 
