@@ -28,6 +28,7 @@ BUDGET = {
     "hiclr": 3760,
     "skelemixclr": 4590,
     "cmd": 3400,
+    "pstl": 4000,
     "relational_distillation": 3350,
     "supervised": 1190,
 }
