@@ -29,6 +29,7 @@ BUDGET = {
     "skelemixclr": 4590,
     "cmd": 3400,
     "pstl": 4000,
+    "actclr": 5400,
     "relational_distillation": 3350,
     "supervised": 1190,
 }
