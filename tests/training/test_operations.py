@@ -24,7 +24,7 @@ BUDGET = {
     "skeletonclr": 1700,
     "crossclr": 3400,
     "ikem": 5300,
-    "aimclr": 2790,
+    "aimclr": 2800,
     "hiclr": 3760,
     "skelemixclr": 4590,
     "cmd": 3400,
