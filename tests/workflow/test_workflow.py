@@ -10,11 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from helpers import ROOT
 from ikem.evaluations.registry import EVALUATIONS
+from ikem.evaluations.scores import read_scores
 from ikem.methods.registry import STAGES
 from ikem.workflow.job_types import JOB_TYPES
 from ikem.workflow.reserved import NEXT_TO_DATASETS, NEXT_TO_PROTOCOLS
@@ -73,6 +75,29 @@ def test_a_run_ends_with_tables(done: Path) -> None:
     assert written == {"tiny", *NEXT_TO_DATASETS}
     in_dataset = {path.name for path in (done / "results" / "tiny").iterdir() if not path.name.startswith(".")}
     assert in_dataset == {"xsub", *NEXT_TO_PROTOCOLS}
+
+
+def test_untouched_clips_score_as_in_the_linear_evaluation(done: Path) -> None:
+    """Of standardized embeddings, too: through encoders, modalities and classifiers."""
+    run = done / "results" / "tiny" / "xsub" / "seed0"
+    linear = read_scores(run / "linear" / "random" / "linear.json")
+    occlusion = read_scores(run / "corruption" / "random" / "occlusion.json")
+    assert set(linear.scores) == {"joint", "bone", "joint+bone"}
+    for streams, scores in linear.scores.items():
+        np.testing.assert_allclose(occlusion.scores[f"{streams}.none"], scores, rtol=0.01, atol=0.01)
+        assert (occlusion.scores[f"{streams}.left arm"] != scores).any()
+
+
+def test_clips_of_the_pretraining_are_not_tested_after_a_transfer(done: Path) -> None:
+    results = done / "results" / "tiny"
+    names = pd.read_csv(results / "prepared" / "samples.csv")["name"]
+    pretraining, target = (
+        json.loads((results / "splits" / f"{name}.json").read_text()) for name in ("xsub", "swapped")
+    )
+    expected = set(names[target["test"]]) - set(names[pretraining["train"]])
+    assert 0 < len(expected) < len(target["test"])
+    tested = read_scores(results / "xsub" / "seed0" / "linear" / "random" / "transfer.json").names
+    assert set(tested) == expected and len(tested) == len(expected)
 
 
 def test_a_second_run_finds_nothing_to_do(done: Path) -> None:
