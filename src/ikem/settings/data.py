@@ -89,6 +89,11 @@ class Protocol(Settings):
     """Values of the column that train."""
     test: tuple[SplitValue, ...] | None = Field(None, max_length=100_000, strict=False)
     """Values of the column that test; by default all others."""
+    within: dict[Text, Annotated[tuple[SplitValue, ...], Field(min_length=1, max_length=100_000, strict=False)]] = (
+        Field(default_factory=dict)
+    )
+    """Values of other columns: only clips that have them train or test. Choices are made so on training clips alone:
+    `{column: subject, train: [1, 2], test: [3], within: {camera: [1, 2]}}` leaves the clips of the third camera out."""
     counts: Counts | None = None
     """Published numbers of clips; other numbers are an error unless the dataset says `partial`."""
 
