@@ -51,7 +51,7 @@ def test_shipped_configs_are_valid(path: Path) -> None:
         (
             "methods.ikem-3.recipe",
             "publisht",
-            ["methods.ikem-3.recipe: 'publisht'", "'published'?", "; allowed are ", "published, ", ", tiny"],
+            ["methods.ikem-3.recipe: 'publisht'", "'published'?", "allowed are ", "published, ", ", tiny"],
         ),
         ("methods.student.teacher", "nobody", ["methods.student.teacher: 'nobody'", "ikem-6"]),
         ("methods.student.teacher", "random", ["methods.student.teacher: 'random'", "skeletonclr"]),

@@ -30,6 +30,7 @@ BUDGET = {
     "cmd": 3400,
     "pstl": 4000,
     "actclr": 5400,
+    "mamp": 750,
     "relational_distillation": 3350,
     "supervised": 1190,
 }

@@ -21,7 +21,7 @@ from ikem.seeding import batches, epoch_order
 from ikem.terminal import TrainingBar
 from ikem.training.checkpoint import load_tensors, save_tensors
 from ikem.training.loader import Batch, Clips
-from ikem.training.optimizers import learning_rate
+from ikem.training.optimizers import learning_rate, set_learning_rate
 
 logger = logging.getLogger("ikem")
 
@@ -115,8 +115,7 @@ def train(
         for epoch in range(progress["epoch"], last_epoch):
             began = time.monotonic()
             rate = learning_rate(schedule, epoch)
-            for group in trainer.optimizer.param_groups:
-                group["lr"] = rate
+            set_learning_rate(trainer.optimizer, rate)
             cut = batches(epoch_order(seed, epoch, clips.count), int(schedule["batch_size"]), drop_last)
             trainer.begin_epoch(epoch)
             first = progress["step"]
