@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from config_support import changed, tiny
+from config_support import changed, files_of, tiny
 from helpers import ROOT, TINY
 from ikem.errors import InputError
 from ikem.modalities import MODALITIES
@@ -22,7 +22,7 @@ CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_shipped_configs_are_valid(path: Path) -> None:
-    assert load_config(path).benchmark
+    assert load_config(*files_of(path)).benchmark
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from config_support import tiny
+from config_support import files_of, tiny
 from helpers import ROOT
 from ikem.evaluations.registry import EVALUATIONS
 from ikem.evaluations.scores import read_scores
@@ -146,7 +146,8 @@ def test_tables_regenerate_without_training(done: Path) -> None:
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_dry_run_of_every_shipped_config_without_data(place: Path, config: Path) -> None:
-    result = snakemake(place, "-n", "--quiet", "all", "--configfile", f"config/{config.name}")
+    files = [f"config/{path.name}" for path in files_of(config)]
+    result = snakemake(place, "-n", "--quiet", "all", "--configfile", *files)
     assert result.returncode == 0, result.stderr[-2000:]
 
 
