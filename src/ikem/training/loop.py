@@ -78,7 +78,7 @@ def load_training_tensors(trainer: Trainer, tensors: Mapping[str, Tensor], new: 
     for name, parameter in trainer.model.named_parameters():
         for key, value in states.get(name, {}).items():
             # PyTorch keeps a count of steps on the CPU.
-            device = parameter.device if value.dim() else value.device
+            device = value.device if key == "step" else parameter.device
             trainer.optimizer.state[parameter][key] = value.to(device).clone()
 
 
