@@ -9,7 +9,9 @@ import logging
 from pathlib import Path
 
 from ikem.errors import InputError
+from ikem.report.citations import write_bibliography
 from ikem.report.confusion import ConfusionFile
+from ikem.report.costs import FILE, costs_of, write_costs
 from ikem.report.curves import Curve
 from ikem.report.datasets import DatasetCounts, read_counts, write_counts
 from ikem.report.figures import write_figures
@@ -17,6 +19,7 @@ from ikem.report.labels import naming_of
 from ikem.report.page import write_page
 from ikem.report.records import other_code, read_records
 from ikem.report.results import Missing, Row, read_rows, write_results
+from ikem.report.summary import Cell
 from ikem.report.tables import print_main_table, write_tables
 from ikem.workflow.plan import Plan
 from ikem.workflow.plan_file import read_plan
@@ -78,7 +81,10 @@ def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing], co
     naming = naming_of(config)
     results = folder / "results.csv"
     write_results(rows, missing, results)
+    cells = [Cell(row.method, row.streams, row.dataset, row.protocol) for row in rows]
+    write_costs(costs_of(plan, cells), folder / FILE)
     write_tables(results, folder, naming)
+    write_bibliography(folder / "references.bib", config)
     confusions, curves, records = _traces(plan)
     _report_other_code(records)
     figures = folder.parent / "figures"

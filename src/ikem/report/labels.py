@@ -10,6 +10,7 @@ from typing import Any
 from ikem.encoders.registry import ENCODERS
 from ikem.evaluations.registry import EVALUATIONS
 from ikem.methods.registry import METHODS
+from ikem.registry import Source
 from ikem.report.results import MODALITIES, clean
 from ikem.settings.benchmark import Config
 
@@ -27,6 +28,8 @@ class Naming:
         published_datasets: name of a dataset there, or null where nothing is published (synthetic recordings).
         published_evaluations: name of an evaluation there.
         fractions: share of the training labels that an evaluation uses, 0 to 1.
+        encoders: encoder of each method and its width: only methods of one encoder are compared with each other.
+        baseline: method that gains are over, or null.
         sources, evaluation_sources: where each method, its encoder, and each evaluation were published.
     """
 
@@ -40,6 +43,8 @@ class Naming:
     published_datasets: Mapping[str, str | None] = field(default_factory=dict)
     published_evaluations: Mapping[str, str] = field(default_factory=dict)
     fractions: Mapping[str, float] = field(default_factory=dict)
+    encoders: Mapping[str, str] = field(default_factory=dict)
+    baseline: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     evaluation_sources: Mapping[str, str] = field(default_factory=dict)
 
@@ -111,9 +116,11 @@ def naming_of(config: Config) -> Naming:
         published_as={name: method.published_as for name, method in config.methods.items() if method.published_as},
         published_datasets={name: None for name, dataset in config.datasets.items() if dataset.synthetic},
         published_evaluations={name: evaluation.published_as for name, evaluation in evaluations},
+        encoders={name: _encoder(config.recipes[method.recipe].encoder) for name, method in config.methods.items()},
+        baseline=config.baseline,
         sources={name: _sources(method, config) for name, method in config.methods.items()},
         evaluation_sources={
-            name: f"{item.title}: {source}" for name, item in evaluations if (source := EVALUATIONS[item.kind].source)
+            name: _cited(item.title, source) for name, item in evaluations if (source := EVALUATIONS[item.kind].source)
         },
         fractions={name: item.label_fraction for name, item in evaluations if item.label_fraction is not None},
     )
@@ -122,8 +129,18 @@ def naming_of(config: Config) -> Naming:
 def _sources(method: Any, config: Config) -> str:
     """Citations of a method and of its encoder, a line each."""
     declared, encoder = METHODS[method.kind], ENCODERS[config.recipes[method.recipe].encoder.kind]
-    found = [f"{item.title}: {item.source}" for item in (declared, encoder) if item.source]
+    found = [_cited(item.title, item.source) for item in (declared, encoder) if item.source]
     return "\n".join(found)
+
+
+def _cited(title: str, source: Source) -> str:
+    return f"{title}: {source} [{source.key}]"
+
+
+def _encoder(options: Any) -> str:
+    """An encoder and its width: `ST-GCN 16/256`."""
+    widths = [getattr(options, name, None) for name in ("hidden_channels", "hidden_dim")]
+    return f"{ENCODERS[options.kind].title} {'/'.join(str(width) for width in widths if width)}"
 
 
 def streams_title(streams: str) -> str:

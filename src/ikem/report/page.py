@@ -8,23 +8,22 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
 import yaml
 
 from ikem import __version__
 from ikem.errors import InputError
 from ikem.files import write_text
 from ikem.report.datasets import HEADER, DatasetCounts
+from ikem.report.html import as_html
 from ikem.report.labels import Naming
-from ikem.report.layout import evaluations_of, lay_out
 from ikem.report.records import facts_of, job_lines, kind_lines, read_records
 from ikem.report.results import read_results
 from ikem.report.style import Drawn, read_index
+from ikem.report.tables import read_tables
 
 _INLINE_BYTES = 8 << 20
 """Figures of more bytes than this in all are linked instead of carried inside the page."""
@@ -66,7 +65,7 @@ def write_page(
         InputError: results.csv or a figure cannot be read, or the page cannot be written.
     """
     rows, missing = read_results(results)
-    tables = [lay_out(rows, missing, evaluation, naming) for evaluation in evaluations_of(rows, missing, naming)]
+    tables = read_tables(results, naming)
     records, unreadable = read_records(runs)
     content = {
         "title": title,
@@ -91,11 +90,7 @@ def write_page(
             for gap in missing
         ],
     }
-    template = resources.files("ikem.report").joinpath("page.html.jinja").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    write_text(path, environment.from_string(template).render(content) + "\n")
+    write_text(path, as_html("page.html.jinja", **content))
 
 
 def _groups(drawn: Sequence[Drawn], folder: Path, home: Path) -> list[dict[str, Any]]:

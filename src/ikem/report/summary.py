@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,9 +68,26 @@ class Summary:
         return self.metrics.get("top1")
 
     @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of top-1 for the finite number of test clips: Wilson's (JASA 1927), of the mean over runs.
+
+        It says nothing of how far seeds are apart; the deviation does.
+        """
+        return wilson(self.top1.mean, min(test for _, test in self.clips)) if self.top1 else None
+
+    @property
     def best_epoch_top1(self) -> Figure | None:
         """Top-1 of the best test epochs."""
         return self.metrics.get("best_epoch_top1")
+
+
+def wilson(percent: float, trials: int, level: float = 0.95) -> tuple[float, float]:
+    """Score interval of a share of `trials`, percent (Wilson 1927, doi 10.1080/01621459.1927.10502953)."""
+    z = statistics.NormalDist().inv_cdf((1 + level) / 2)
+    share, scale = percent / 100, 1 + z * z / trials
+    center = (share + z * z / (2 * trials)) / scale
+    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / scale
+    return 100 * max(0.0, center - half), 100 * min(1.0, center + half)
 
 
 def summarize(rows: Iterable[Row], missing: Iterable[Missing], evaluation: str) -> dict[Cell, Summary]:

@@ -100,6 +100,8 @@ class Config(Settings):
     """Methods by name: changes of published entries, or entries of your own."""
     evaluations: dict[Name, EvaluationEntry] = Field(default_factory=dict)
     """Evaluations by name: changes of published entries, or entries of your own."""
+    baseline: Name | None = None
+    """Method that the tables give the gain over, at equal streams; none: no gain is given."""
     benchmark: tuple[Block, ...] = Field(min_length=1, max_length=1000, strict=False)
     """What is to be run."""
     compute: Compute = Compute()
@@ -133,6 +135,8 @@ class Config(Settings):
                     method.check(name, self)
             except ValueError as error:
                 yield str(error)
+        if self.baseline is not None:
+            yield from _unknown("baseline", self.baseline, self.methods)
         for number, block in enumerate(self.benchmark):
             key = f"benchmark.{number}"
             yield from _unknown(f"{key}.dataset", block.dataset, self.datasets)
