@@ -90,7 +90,7 @@ def test_the_page_holds_all_sections(folder: Path) -> None:
     runs = [write_run(folder / "runs" / f"{number}.run.json", number) for number in range(3)]
     write_page(folder / "results.csv", folder / "report.html", NAMING, figures=folder / "figures", runs=runs)
     text = Parsed((folder / "report.html").read_text()).words
-    for part in ("What ran", "2.13.0+cpu", "0123456789abcdef", "runs/2", "Published by others", "77.8", "Missing cells",
+    for part in ("2.13.0+cpu", "0123456789abcdef", "runs/2", "Published by others", "77.8", "Missing cells",
                  "out of memory (the job was killed by signal 9)", "Confusion matrices"):  # fmt: skip
         assert part in text, part
     assert str(folder) not in text, "places are relative"

@@ -13,12 +13,12 @@ from typing import Any
 from ikem.encoders.registry import build_encoder
 from ikem.errors import InputError
 from ikem.files import spreadsheet_cell, text_of_cell, write_text
-from ikem.methods.registry import STAGES, encoder_states
 from ikem.report.records import Record, read_records
 from ikem.report.results import clean
 from ikem.report.summary import Cell
+from ikem.report.traces import training_jobs
 from ikem.skeleton import load_skeleton
-from ikem.workflow.plan import Job, Plan
+from ikem.workflow.plan import Plan
 
 FILE = "costs.csv"
 COLUMNS = ("dataset", "protocol", "method", "streams", "parameters", "gflops", "train_seconds", "device")
@@ -73,24 +73,13 @@ def _training(plan: Plan, cell: Cell, streams: list[str]) -> tuple[float | None,
     """Mean over seeds of the time of all training jobs that the streams' encoders need, and their devices."""
     totals, devices = [], set()
     for seed in _seeds(plan, cell):
-        keys = {"dataset": cell.dataset, "protocol": cell.protocol, "seed": seed}
-        states = encoder_states(plan.config, keys, cell.method)
-        jobs: dict[Any, Job] = {}
-        for stream in streams:
-            _collect(plan.job(states[stream].kind, dict(states[stream].keys)), jobs)
-        records, _ = read_records(job.record for job in jobs.values())
+        keys = {"dataset": cell.dataset, "protocol": cell.protocol, "seed": seed, "method": cell.method}
+        jobs = training_jobs(plan, keys, streams)
+        records, _ = read_records(job.record for job in jobs)
         if jobs and len(records) == len(jobs):
             totals.append(sum(record.seconds for record in records))
             devices |= {_device(record) for record in records}
     return (fmean(totals) if totals else None), ", ".join(sorted(devices))
-
-
-def _collect(job: Job, jobs: dict[Any, Job]) -> None:
-    """A training job and all training that it builds on."""
-    if job.name.kind in STAGES and job.name not in jobs and job.settings["first_epoch"] < job.settings["last_epoch"]:
-        jobs[job.name] = job
-        for part in job.inputs.values():
-            _collect(part, jobs)
 
 
 def _seeds(plan: Plan, cell: Cell) -> list[str]:

@@ -13,6 +13,7 @@ from ikem.methods.registry import METHODS
 from ikem.registry import Source
 from ikem.report.results import MODALITIES, clean
 from ikem.settings.benchmark import Config
+from ikem.settings.data import Dataset
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def naming_of(config: Config) -> Naming:
         datasets={name: dataset.title for name, dataset in config.datasets.items()},
         evaluations={name: evaluation.title for name, evaluation in evaluations},
         protocols={name: tuple(dataset.protocols) for name, dataset in config.datasets.items()},
-        classes={name: dataset.class_names for name, dataset in config.datasets.items() if dataset.class_names},
+        classes={name: names for name, dataset in config.datasets.items() if (names := _classes(dataset))},
         unranked=frozenset(name for name, method in config.methods.items() if not METHODS[method.kind].ranked),
         published_as={name: method.published_as for name, method in config.methods.items() if method.published_as},
         published_datasets={name: None for name, dataset in config.datasets.items() if dataset.synthetic},
@@ -141,6 +142,11 @@ def _encoder(options: Any) -> str:
     """An encoder and its width: `ST-GCN 16/256`."""
     widths = [getattr(options, name, None) for name in ("hidden_channels", "hidden_dim")]
     return f"{ENCODERS[options.kind].title} {'/'.join(str(width) for width in widths if width)}"
+
+
+def _classes(dataset: Dataset) -> tuple[str, ...]:
+    """Class names; those of synthetic recordings are the names of their actions."""
+    return dataset.class_names or (dataset.synthetic.actions if dataset.synthetic else ())
 
 
 def streams_title(streams: str) -> str:

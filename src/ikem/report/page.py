@@ -22,17 +22,13 @@ from ikem.report.html import as_html
 from ikem.report.labels import Naming
 from ikem.report.records import facts_of, job_lines, kind_lines, read_records
 from ikem.report.results import read_results
-from ikem.report.style import Drawn, read_index
+from ikem.report.style import DPI, KINDS, Drawn, read_index
 from ikem.report.tables import read_tables
 
 _INLINE_BYTES = 8 << 20
 """Figures of more bytes than this in all are linked instead of carried inside the page."""
-_GROUPS = (
-    ("methods", "Methods side by side", False),
-    ("labels", "Use of labels", False),
-    ("confusion", "Confusion matrices", True),
-    ("curves", "Training curves", True),
-)
+_FOLDED = ("confusion", "gains", "agreement", "curves")
+"""Kinds of figures of which there are many: the page shows them when asked."""
 
 
 def write_page(
@@ -104,23 +100,23 @@ def _groups(drawn: Sequence[Drawn], folder: Path, home: Path) -> list[dict[str, 
             f"figure cannot be read ({error.strerror})", location=str(error.filename), hint=hint
         ) from error
     groups = []
-    for kind, title, folded in _GROUPS:
+    for kind, title in KINDS.items():
         figures = [
             {"title": item.title, "caption": item.caption, "inlined": inline, **sources[item.file]}
             for item in drawn
             if item.kind == kind
         ]
         if figures:
-            groups.append({"title": title, "folded": folded, "figures": figures})
+            groups.append({"title": title, "folded": kind in _FOLDED, "figures": figures})
     return groups
 
 
 def _source(path: Path, home: Path, inline: bool) -> dict[str, Any]:
-    """Where the page finds a PNG, and its size on the page (the pictures have 150 dots to the inch)."""
+    """Where the page finds a PNG, and its size on the page: half as large again as in print."""
     content = path.read_bytes()
     width, height = (int.from_bytes(content[start : start + 4], "big") for start in (16, 20))
     if inline:
         source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
     else:
         source = quote(Path(os.path.relpath(path, home)).as_posix())
-    return {"source": source, "width": round(width * 96 / 150), "height": round(height * 96 / 150)}
+    return {"source": source, "width": round(width * 144 / DPI), "height": round(height * 144 / DPI)}
