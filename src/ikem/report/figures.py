@@ -11,8 +11,9 @@ from ikem.report.clip import ClipFile, draw_clips
 from ikem.report.confusion import ConfusionFile, draw_confusions, draw_gains
 from ikem.report.curves import Curve, draw_curves
 from ikem.report.embedding_map import EmbeddingFile, draw_embeddings
+from ikem.report.kinds import KINDS
 from ikem.report.labels import Naming
-from ikem.report.style import KINDS, Drawn, drawing, write_index
+from ikem.report.style import Drawn, drawing, write_index
 from ikem.report.tables import read_tables
 
 
@@ -45,6 +46,8 @@ def write_figures(
     tables = read_tables(results, naming)
     splits = naming.ordered_splits(split for table in tables for split in table.splits)
     drawn: list[Drawn] = []
+    for kind in KINDS:  # outputs of a rule, also where there is nothing to draw
+        (folder / kind).mkdir(parents=True, exist_ok=True)
     with drawing():
         for table in tables:
             drawn += [item for split in table.splits for item in draw_accuracy(table, split, folder, naming)]

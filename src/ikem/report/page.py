@@ -19,10 +19,11 @@ from ikem.errors import InputError
 from ikem.files import write_text
 from ikem.report.datasets import HEADER, DatasetCounts
 from ikem.report.html import as_html
+from ikem.report.kinds import KINDS
 from ikem.report.labels import Naming
 from ikem.report.records import facts_of, job_lines, kind_lines, read_records
 from ikem.report.results import read_results
-from ikem.report.style import DPI, KINDS, Drawn, read_index
+from ikem.report.style import DPI, Drawn, read_index
 from ikem.report.tables import read_tables
 
 _INLINE_BYTES = 8 << 20

@@ -24,18 +24,6 @@ COLUMN, PAGE = 3.4, 7.0
 DPI = 300
 INDEX = "figures.json"
 """Name of the list of figures in their folder."""
-KINDS = {
-    "accuracy": "Accuracy by modality and fusion",
-    "labels": "Use of labels",
-    "costs": "Cost against accuracy",
-    "gains": "Gain by class",
-    "agreement": "Agreement of errors between modalities",
-    "embeddings": "Maps of embeddings",
-    "clips": "A clip in every modality",
-    "curves": "Learning curves",
-    "confusion": "Confusion matrices",
-}
-"""What each kind of figure is called, in the order of the report; a kind is a folder of figures."""
 
 # Seaborn's "colorblind" without its palest, which white paper swallows.
 _PALETTE = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#56b4e9", "#ca9161", "#5b3a8c")
