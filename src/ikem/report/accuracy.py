@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from ikem.report.labels import Naming, streams_title
 from ikem.report.layout import Split, Table
 from ikem.report.results import streams_order
-from ikem.report.style import COLUMN, GREY, INK, Drawn, legend_below, method_style, save
+from ikem.report.style import COLUMN, GREY, INK, Drawn, heading, legend_below, method_style, save
 from ikem.report.summary import Cell, Summary, widest
 
 _UNRANKED = {GREY: "o", INK: "X"}
@@ -50,7 +50,7 @@ def draw_accuracy(table: Table, split: Split, folder: Path, naming: Naming) -> l
     axes.set_xlabel("Top-1 accuracy, %")
     _mark_chance(axes, max(summary.classes for summary in cells.values()))
     title = f"{table.title}, {naming.split(*split)}"
-    figure.suptitle(title, x=0.01, ha="left")
+    heading(figure, title)
     ordered = {
         naming.method(method): handles[naming.method(method)] for method in methods if naming.method(method) in handles
     }
@@ -103,7 +103,7 @@ def draw_label_use(tables: Sequence[Table], split: Split, folder: Path, naming: 
     axes.set_xlabel("Share of the training labels")
     axes.set_ylabel("Top-1 accuracy, %")
     title = f"Use of labels, {naming.split(*split)}"
-    figure.suptitle(title, x=0.01, ha="left")
+    heading(figure, title)
     legend_below(figure, handles, 3)
     stem = f"labels/{split[0]}/{split[1]}"
     save(figure, folder, stem)
@@ -146,7 +146,7 @@ def draw_costs(table: Table, split: Split, folder: Path, naming: Naming) -> list
         axes.xaxis.set_major_locator(MaxNLocator(4))
     left.set_ylabel("Top-1 accuracy, %")
     title = f"Cost and accuracy: {table.title}, {naming.split(*split)}"
-    figure.suptitle(title, x=0.01, ha="left")
+    heading(figure, title)
     legend_below(figure, handles, 3)
     stem = f"costs/{table.evaluation}/{split[0]}/{split[1]}"
     save(figure, folder, stem)

@@ -14,7 +14,7 @@ from ikem.errors import InputError
 from ikem.report.confusion import ConfusionFile
 from ikem.report.labels import Naming, streams_title
 from ikem.report.results import MODALITIES
-from ikem.report.style import COLUMN, SHADES, Drawn, save
+from ikem.report.style import COLUMN, SHADES, Drawn, heading, save
 from ikem.training.checkpoint import load_tensors
 
 
@@ -90,5 +90,5 @@ def _draw(shared: NDArray[np.float64], names: Sequence[str], title: str, folder:
     ticks = [place + 0.5 for place in range(len(names))]
     axes.set_xticks(ticks[:-1], titles[:-1], rotation=30, ha="right", rotation_mode="anchor")
     axes.set_yticks(ticks[1:], titles[1:], rotation=0)
-    figure.suptitle(title, x=0.01, ha="left")
+    heading(figure, title)
     save(figure, folder, stem)

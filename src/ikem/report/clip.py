@@ -15,7 +15,7 @@ from ikem.data.arrayfile import open_array
 from ikem.data.store import load_samples
 from ikem.report.confusion import class_labels
 from ikem.report.labels import Naming, streams_title
-from ikem.report.style import PAGE, Drawn, save, stream_style
+from ikem.report.style import PAGE, Drawn, heading, save, stream_style
 from ikem.skeleton import Skeleton, load_skeleton
 
 
@@ -111,7 +111,7 @@ def _draw(
         axes.set_axis_off()
     for axes in panels[len(values) :]:
         axes.set_axis_off()
-    figure.suptitle(title, x=0.01, ha="left")
+    heading(figure, title)
     save(figure, folder, stem)
 
 

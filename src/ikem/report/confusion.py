@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ikem.errors import InputError
 from ikem.report.labels import Naming, streams_title
 from ikem.report.results import Confusion, clean, read_confusion, streams_of
-from ikem.report.style import COLUMN, INK, PAGE, SHADES, Drawn, save
+from ikem.report.style import COLUMN, INK, PAGE, SHADES, Drawn, heading, save
 
 _NAMED = 60
 _COUNTED = 20
@@ -115,7 +115,7 @@ def _draw_gains(gains: NDArray[np.float64], labels: Sequence[str], title: str, f
     axes.set_ylabel("")
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
-    figure.suptitle(title, x=0.01, ha="left")
+    heading(figure, title)
     save(figure, folder, stem)
     return len(order)
 
@@ -153,7 +153,7 @@ def draw_confusion(matrix: Confusion, labels: Sequence[str], title: str, folder:
     axes.grid(visible=False)
     axes.set_xlabel("Predicted class" if named else "Predicted class, by number")
     axes.set_ylabel("True class" if named else "True class, by number")
-    figure.suptitle(title, x=0.01, ha="left")
+    heading(figure, title)
     save(figure, folder, stem)
 
 

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ikem.errors import InputError
 from ikem.report.results import MODALITIES, clean, streams_order
-from ikem.report.style import GREY, PAGE, Drawn, legend_below, panels_across, save, stream_style
+from ikem.report.style import GREY, PAGE, Drawn, heading, legend_below, panels_across, save, stream_style
 
 _NOT_DRAWN = frozenset(("epoch", "step", "steps", "seconds", "time", "learning_rate"))
 
@@ -103,7 +103,7 @@ def _draw(title: str, panels: dict[str, list[pd.DataFrame]], folder: Path, stem:
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
-    figure.suptitle(title, x=0.01, ha="left")
+    heading(figure, title)
     ordered = sorted(handles, key=lambda name: (name not in MODALITIES, streams_order(name)))
     legend_below(figure, {clean(name.replace("_", " ")): handles[name] for name in ordered}, 6)
     save(figure, folder, stem)

@@ -18,7 +18,7 @@ from ikem.data.splits import read_split
 from ikem.data.store import load_samples
 from ikem.report.confusion import class_labels
 from ikem.report.labels import Naming
-from ikem.report.style import PAGE, Drawn, class_style, legend_below, panels_across, save
+from ikem.report.style import PAGE, Drawn, class_style, heading, legend_below, panels_across, save
 from ikem.training.checkpoint import load_tensors
 
 logger = logging.getLogger("ikem")
@@ -124,6 +124,6 @@ def _draw(
         axes.grid(visible=False)
     for axes in panels[len(maps) :]:
         axes.set_axis_off()
-    figure.suptitle(title, x=0.01, ha="left")
+    heading(figure, title)
     legend_below(figure, handles, 4)
     save(figure, folder, stem)

@@ -15,6 +15,7 @@ from ikem.report.datasets import DatasetCounts, read_counts, write_counts
 from ikem.report.figures import write_figures
 from ikem.report.labels import naming_of
 from ikem.report.page import write_page
+from ikem.report.prose import describe
 from ikem.report.records import other_code, read_records
 from ikem.report.results import Missing, Row, read_rows, write_results
 from ikem.report.summary import Cell
@@ -97,6 +98,7 @@ def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing], co
         runs=traces.records,
         config=resolved,
         counts=counts,
+        words=describe(config, naming, counts, read_records(traces.records)[0]),
     )
 
 

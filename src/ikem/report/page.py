@@ -1,4 +1,4 @@
-"""The report: one HTML page with what ran, the tables, the figures, and what is missing and why.
+"""The report: one HTML page that opens with the main table, and ends with how every result came about.
 
 All that comes from data, configs or logs is escaped, and the page's own policy forbids scripts.
 """
@@ -42,6 +42,7 @@ def write_page(
     config: Mapping[str, Any] | None = None,
     title: str = "IKEM-Bench results",
     counts: Sequence[DatasetCounts] = (),
+    words: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Write the report.
 
@@ -56,6 +57,7 @@ def write_page(
         runs: run.json files of the jobs; one that cannot be read is named in the page.
         config: the resolved config, shown as YAML.
         counts: clips of each dataset.
+        words: what was done, sentences by heading; see `ikem.report.prose`.
         title: heading.
 
     Raises:
@@ -72,6 +74,8 @@ def write_page(
         "jobs": job_lines(records, path.parent),
         "unreadable": [str(run) for run in unreadable],
         "config": yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True) if config else "",
+        "main": tables[0] if tables else None,
+        "words": words or {},
         "tables": tables,
         "counts": counts,
         "counts_header": HEADER,

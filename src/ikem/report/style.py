@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -131,6 +132,11 @@ def save(figure: Figure, folder: Path, stem: str) -> None:
 def panels_across(count: int) -> int:
     """How many of a number of panels stand side by side."""
     return min(count, 2 if count in (2, 4) else 3)
+
+
+def heading(figure: Figure, title: str) -> None:
+    """The title of a whole figure, in as many lines as its width needs."""
+    figure.suptitle(textwrap.fill(title, int(14 * figure.get_figwidth())), x=0.01, ha="left")
 
 
 def legend_below(figure: Figure, handles: Mapping[str, Artist], columns: int, title: str | None = None) -> None:
