@@ -43,6 +43,8 @@ wildcard_constraints:
     method=r"[^/]+",
     modality=r"[a-z_]+",
     role=r"[^/]+",
+    target=r"[^/]+",
+    target_protocol=r"[^/]+",
     evaluation=r"[^/]+",
     fraction=r"[0-9.]+",
     sampling=r"per-class|uniform",

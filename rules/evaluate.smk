@@ -1,25 +1,30 @@
 # Evaluation: embeddings of frozen encoders, and a rule for each registered evaluation, named as it is.
-rule embed:
-    """Run each frozen encoder of a method once over all clips."""
-    input:
-        unpack(inputs_of("embed")),
-    output:
-        embeddings=output_of("embed"),
-    log:
-        log_of("embed"),
-    benchmark:
-        timing_of("embed")
-    threads: COMPUTE.threads
-    resources:
-        gpu=COMPUTE.evaluate.gpu,
-        mem_mb=COMPUTE.evaluate.mem_mb,
-        runtime=COMPUTE.evaluate.runtime,
-    params:
-        settings=settings_of("embed"),
-        files=arguments_of("embed"),
-        options=ON_DEVICE,
-    shell:
-        RUN
+for name in ("embed", "embed_target"):
+
+    rule:
+        name:
+            name
+        input:
+            unpack(inputs_of(name)),
+        output:
+            embeddings=output_of(name),
+        log:
+            log_of(name),
+        benchmark:
+            timing_of(name)
+        threads: COMPUTE.threads
+        resources:
+            gpu=COMPUTE.evaluate.gpu,
+            mem_mb=COMPUTE.evaluate.mem_mb,
+            runtime=COMPUTE.evaluate.runtime,
+        params:
+            settings=settings_of(name),
+            files=arguments_of(name),
+            options=ON_DEVICE,
+        shell:
+            RUN
+
+    workflow.get_rule(name).docstring = JOB_TYPES[name].summary
 
 
 for name in EVALUATIONS:
@@ -30,8 +35,10 @@ for name in EVALUATIONS:
         input:
             unpack(inputs_of(name)),
         output:
+            *[next_to(name, f"{{stem}}.{part}") for part in EVALUATIONS[name].keeps],
             rows=output_of(name),
             confusion=next_to(name, "{stem}.confusion.npz"),
+            scores=next_to(name, "{stem}.scores.safetensors"),
         log:
             log_of(name),
         benchmark:

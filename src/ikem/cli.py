@@ -101,6 +101,26 @@ def show(folder: Annotated[Path, typer.Argument(help="Folder with results.csv.")
 
 
 @app.command()
+def fuse(
+    result: Annotated[Path, typer.Argument(help="File of an evaluation, such as .../linear/ikem-3/linear.json.")],
+    weights: Annotated[list[str], typer.Argument(help="Weight of each stream: joint=0.6 motion=0.6 bone=0.4.")],
+    label_subset: Annotated[int | None, typer.Option(help="Number of the label subset, where there are some.")] = None,
+    condition: Annotated[str, typer.Option(help="Condition of the evaluation, where it has some.")] = "",
+) -> None:
+    """Fuse the kept scores of single streams with weights, and print the metrics; nothing is trained."""
+    from ikem.evaluations.metrics import METRICS, classification
+    from ikem.evaluations.scores import fuse, read_scores
+
+    try:
+        chosen = {name: float(value) for name, value in (item.split("=", 1) for item in weights)}
+    except ValueError as error:
+        raise InputError(f"weights must be STREAM=NUMBER, such as joint=0.6 ({error})") from error
+    found = read_scores(result)
+    for name, value in classification(fuse(found.scores, chosen, label_subset, condition), found.labels).items():
+        print(f"{METRICS[name].title:<20} {value:.2f}")
+
+
+@app.command()
 def verify(folder: Annotated[Path, typer.Argument(help="Folder of reference vectors.")]) -> None:
     """Compare every array of a folder of reference vectors with what the benchmark computes."""
     from ikem.verify import verify as verify_folder

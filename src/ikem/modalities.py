@@ -62,12 +62,12 @@ class SkeletonBatch(dict[str, "Tensor"]):
 
     def at(self, value: Tensor, joints: tuple[int, ...]) -> Tensor:
         """The values of these V joints, in their order."""
-        return value.index_select(-1, _indices(joints, value.device))
+        return value.index_select(-1, joint_indices(joints, value.device))
 
 
 @functools.lru_cache(maxsize=32)
-def _indices(joints: tuple[int, ...], device: torch.device) -> Tensor:
-    """On the device, kept there: a copy for each batch would wait for what the device is doing."""
+def joint_indices(joints: tuple[int, ...], device: torch.device) -> Tensor:
+    """Numbers of joints on a device, kept there: a copy for each batch would wait for what the device is doing."""
     import torch
 
     with torch.inference_mode(False):  # what is kept must be usable in training, too

@@ -17,7 +17,7 @@ def seed_for(*what: int | str) -> int:
 def epoch_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     """The order in which the samples of an epoch are seen: a permutation of `count` of (seed, epoch) alone.
 
-    The jobs of all modalities see the same order, so their queues hold the same samples at the same places.
+    The jobs of all modalities see the same order, so their queues hold the same samples at the same indices.
     """
     return np.random.default_rng(seed_for(seed, "order", epoch)).permutation(count)
 

@@ -6,16 +6,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from helpers import vectors
-from ikem.data.prepare import prepare_clips, usable_length
+from ikem.data.prepare import prepare_clips, unit_range, usable_length
 from ikem.errors import InputError
 from ikem.skeleton import load_skeleton
 
 NTU, KINECT = load_skeleton("ntu25"), load_skeleton("kinect20")
 
 
-def slow(clip, skeleton, target, turn=True):
+def slow(clip, skeleton, target, center="frame", turn="frame", scale="none"):
     """One clip (L, M, V, 3) to (3, T, V, M), number by number."""
-    length = sum(bool((frame[0, 0] != 0).any()) for frame in clip)
+    has_body_1 = [bool((frame[0, 0] != 0).any()) for frame in clip]
+    length = sum(has_body_1)
+    middle = clip[has_body_1.index(True), 0, skeleton.center].astype(np.float64)
     _, bodies, joints, _ = clip.shape
     left, right = skeleton.shoulders
     result = np.zeros((3, target, joints, bodies))
@@ -27,16 +29,33 @@ def slow(clip, skeleton, target, turn=True):
             high = min(low + 1, length - 1)
             for weight, index in ((1 - (source - low), low), (source - low, high)):
                 frame = clip[index, m].astype(np.float64)
-                resized[t] += weight * (frame - frame[skeleton.center])
+                if center == "frame":
+                    resized[t] += weight * (frame - frame[skeleton.center])
+                elif frame.any():
+                    resized[t] += weight * (frame - middle)
         lines = resized[:, right] - resized[:, left]
         flip = -1 if lines[:, 2].sum() >= 0 else 1
         for t in range(target):
             x, z = lines[t, 0], lines[t, 2]
-            theta = flip * math.acos(x / (math.hypot(x, z) + 1e-4)) if turn else 0.0
+            theta = flip * math.acos(x / (math.hypot(x, z) + 1e-4)) if turn == "frame" else 0.0
             matrix = np.array(
                 [[math.cos(theta), 0, -math.sin(theta)], [0, 1, 0], [math.sin(theta), 0, math.cos(theta)]]
             )
             result[:, t, :, m] = matrix @ resized[t].T
+    return result if scale == "none" else slow_unit_range(result)
+
+
+def slow_unit_range(clip):
+    """One clip (3, T, V, M), axis by axis and frame by frame."""
+    _, frames, _, bodies = clip.shape
+    visible = [(t, m) for t in range(frames) for m in range(bodies) if clip[:, t, :, m].any()]
+    result = np.zeros_like(clip)
+    for c in range(3):
+        values = [value for t, m in visible for value in clip[c, t, :, m]]
+        low, high = min(values), max(values)
+        for t, m in visible:
+            for v, value in enumerate(clip[c, t, :, m]):
+                result[c, t, v, m] = 2 * (value - low) / (high - low) - 1 if high > low else 0
     return result
 
 
@@ -60,20 +79,30 @@ def test_reference_vectors():
     bodies=st.integers(1, 3),
     skeleton=st.sampled_from([NTU, KINECT]),
     target=st.sampled_from([1, 2, 13, 50]),
-    turn=st.booleans(),
+    choices=st.tuples(
+        st.sampled_from(["frame", "first-frame"]),
+        st.sampled_from(["frame", "none"]),
+        st.sampled_from(["none", "unit-range"]),
+    ),
+    absent=st.booleans(),
 )
-@example(lengths=[1, 1], bodies=1, skeleton=NTU, target=1, turn=False)  # a gap in clip 0 would empty clip 1
-@example(lengths=[1], bodies=1, skeleton=NTU, target=1, turn=False)
-@example(lengths=[2, 1], bodies=2, skeleton=KINECT, target=13, turn=True)
-@settings(max_examples=25, deadline=None)
-def test_against_transcription(lengths, bodies, skeleton, target, turn):
+@example([1, 1], 1, NTU, 1, ("frame", "none", "none"), False)  # a gap in clip 0 would empty clip 1
+@example([1], 1, NTU, 1, ("frame", "none", "none"), False)
+@example([2, 1], 2, KINECT, 13, ("frame", "frame", "none"), False)
+@example([9, 4], 2, KINECT, 13, ("first-frame", "none", "unit-range"), True)
+@example([30, 4], 3, NTU, 50, ("first-frame", "frame", "unit-range"), True)
+@settings(max_examples=40, deadline=None)
+def test_against_transcription(lengths, bodies, skeleton, target, choices, absent):
     values, starts, frames = ragged(lengths, bodies, skeleton.joint_count, seed=sum(lengths))
     if frames[0] > 1:
         values[starts[0] + 1, 0, 0] = 0  # a gap
-    ours = prepare_clips(values, starts, frames, skeleton, target, turn)
+    if frames[-1] > 2 and absent:
+        values[starts[-1]] = 0  # all bodies come in the second frame
+        values[-1, 1:] = 0  # and in the last one, one body is left
+    ours = prepare_clips(values, starts, frames, skeleton, target, *choices)
     assert ours.shape == (len(lengths), 3, target, skeleton.joint_count, bodies)
     for n, (start, count) in enumerate(zip(starts, frames, strict=True)):
-        theirs = slow(values[start : start + count], skeleton, target, turn)
+        theirs = slow(values[start : start + count], skeleton, target, *choices)
         assert np.allclose(ours[n], theirs, rtol=1e-3, atol=1e-4)
 
 
@@ -89,10 +118,43 @@ def test_shoulders_end_up_along_x(side):
     assert np.abs(ours[:, :, :, NTU.center]).max() == 0
 
 
-def test_absent_body_stays_zero():
+@pytest.mark.parametrize("choices", [("frame", "frame", "none"), ("first-frame", "none", "unit-range")])
+def test_absent_body_stays_zero(choices):
     values, starts, frames = ragged([20])
     values[:, 1] = 0
-    assert np.abs(prepare_clips(values, starts, frames, NTU, 50)[..., 1]).max() == 0
+    prepared = prepare_clips(values, starts, frames, NTU, 50, *choices)
+    assert np.abs(prepared[..., 1]).max() == 0 and np.abs(prepared[..., 0]).min(axis=(0, 2)).max() > 0
+
+
+def test_a_walk_is_kept_from_the_first_frame_on():
+    """A body that does not change its pose moves by 3 m, and so does all of it; two bodies keep their distance."""
+    pose = np.random.default_rng(1).normal(size=(2, 25, 3)).astype(np.float32)
+    walk = np.linspace([0, 0, 0], [0, 0, 3], 50, dtype=np.float32)[:, None, None]
+    values, starts, frames = pose + walk, np.array([0]), np.array([50])
+    (kept,) = prepare_clips(values, starts, frames, NTU, 50, "first-frame", "none")
+    assert np.allclose(kept.transpose(1, 3, 2, 0), values - pose[0, NTU.center], atol=1e-5)
+    (lost,) = prepare_clips(values, starts, frames, NTU, 50, "frame", "none")
+    assert np.ptp(lost, axis=1).max() < 1e-5
+
+
+@given(scale=st.floats(1e-3, 1e3), shift=st.floats(-10, 10))
+def test_unit_range(scale, shift):
+    """The range is [-1, 1] for each axis, whatever it was before."""
+    clips = np.random.default_rng(0).normal(size=(3, 3, 7, 5, 2)).astype(np.float32)
+    factors = np.float32([1, scale, 2]).reshape(3, 1, 1, 1)
+    scaled = unit_range(clips)
+    assert np.allclose(scaled.min(axis=(2, 3, 4)), -1, atol=1e-6) and np.allclose(
+        scaled.max(axis=(2, 3, 4)), 1, atol=1e-6
+    )
+    assert np.allclose(unit_range(clips * factors + np.float32(shift) * factors), scaled, atol=1e-4)
+
+
+def test_an_axis_without_a_range_is_zero():
+    clips = np.random.default_rng(0).normal(size=(1, 3, 7, 5, 1)).astype(np.float32)
+    clips[:, 1] = 0.3
+    scaled = unit_range(clips)
+    assert (scaled[:, 1] == 0).all() and scaled[:, 0].max() == 1
+    assert not unit_range(np.zeros_like(clips)).any()
 
 
 def test_a_clip_has_the_same_bits_in_any_chunk():

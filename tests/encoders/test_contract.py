@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ikem.encoders.initialization import initialize
+from ikem.encoders.pooling import pool
 from ikem.encoders.registry import ENCODERS, build_encoder
 from ikem.skeleton import load_skeleton
 
@@ -96,6 +97,12 @@ def test_bodies_are_averaged_and_absent_ones_counted(kind):
     assert torch.allclose(built(x), (alone[0] + alone[1]) / 2, rtol=1e-4, atol=1e-5)
     assert torch.allclose(alone[1][1], built(torch.zeros_like(x[:1, :1]))[0], rtol=1e-4, atol=1e-5)
     assert not torch.allclose(alone[1][1], alone[0][1], atol=1e-3)
+
+
+def test_embedding_is_pooled_features(kind):
+    """Also in training: a method may change the features before they are pooled."""
+    built = network(kind).train()
+    assert torch.allclose(pool(built.features(clips(), 3), bodies=2), built(clips(), 3), rtol=1e-4, atol=1e-5)
 
 
 def test_dropout_follows_its_seed_alone(kind):

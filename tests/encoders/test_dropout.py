@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ikem.encoders.dropout import dropout, random_bits
+from ikem.encoders.dropout import dropout, random_bits, random_words
 
 CPU = torch.device("cpu")
 SHAPE = (8, 16, 30, 25)
@@ -30,9 +30,19 @@ def test_bits_by_hand(seed):
     for _ in range(3):
         state, word = split_mix(state)
         words += [word >> 16 * part & 0xFFFF for part in range(4)]
-    bits = random_bits(10, seed, CPU)
+    bits = random_bits(10, split_mix(seed)[1], CPU)
     assert bits.dtype == torch.int16
     assert [int(value) % 2**16 for value in bits] == words[:10]
+
+
+def test_words_by_hand():
+    seeds = [0, 1, 12345, 2**62 + 7, -5]
+    for seed, row in zip(seeds, random_words(torch.tensor(seeds), 3).tolist(), strict=True):
+        state = split_mix(seed & MASK)[1]
+        for word in row:
+            state, expected = split_mix(state)
+            assert word & MASK == expected
+    assert torch.equal(random_words(torch.tensor([7]), 3).view(torch.int16)[0], random_bits(12, 7, CPU))
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.3, 0.5, 0.9, 0.999999])

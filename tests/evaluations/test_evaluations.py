@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ikem.evaluations.embed import standardize
+from ikem.evaluations.embed import Standardization
 from ikem.evaluations.knn.scores import knn_scores
 from ikem.evaluations.linear.classifiers import linear_evaluation
 from ikem.evaluations.metrics import classification, confusion_matrix
@@ -116,7 +116,7 @@ def test_standardized_over_the_chosen_rows() -> None:
     values = torch.randn(50, 4, generator=torch.Generator().manual_seed(1)) * 1e-5 + 3
     values[:, 3] = 7
     rows = np.arange(0, 50, 2)
-    made = standardize(values, rows)
+    made = Standardization.over(values, rows)(values)
     np.testing.assert_allclose(made[rows, :3].mean(dim=0), 0, atol=1e-5)
     np.testing.assert_allclose(made[rows, :3].std(dim=0, correction=0), 1, atol=1e-5)
     assert (made[:, 3] == 0).all()

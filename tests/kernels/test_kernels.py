@@ -4,9 +4,12 @@ import pytest
 import torch
 
 from helpers import units
+from ikem.encoders.dropout import dropout
+from ikem.encoders.strided import temporal_convolution
 from ikem.errors import InputError
 from ikem.kernels import dispatch, softmax
 from ikem.kernels.dispatch import KERNELS, backend, replaceable, use_backend
+from ikem.kernels.temporal_convolution import WIDE, transforms
 from ikem.losses.cross_modal import implicit_losses, mined_losses
 from ikem.losses.relational_distillation import relational_losses
 from ikem.modalities import MODALITIES, generate_all
@@ -57,11 +60,27 @@ def modalities_case(batch, dim, size):
     return all_of, position
 
 
+def temporal_case(batch, dim, size):
+    """Wide enough for the kernel to do something else than its reference."""
+    generator = torch.Generator().manual_seed(2)
+    frames, taps = dim - 3, 9
+    x = torch.randn(batch, WIDE, frames, 3, generator=generator, dtype=torch.float64)
+    weight = torch.randn(WIDE, WIDE, taps, 1, generator=generator, dtype=torch.float64) / 34
+    return temporal_convolution, x, weight, torch.randn(WIDE, generator=generator, dtype=torch.float64)
+
+
+def dropout_case(batch, dim, size):
+    x = torch.randn(batch, dim, 7, 25, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    return lambda x: dropout(x, size, 0.3), x
+
+
 CASES = {
     "mined_losses": mined_case,
     "implicit_losses": implicit_case,
     "relational_losses": relational_case,
     "modalities": modalities_case,
+    "temporal_convolution": temporal_case,
+    "dropout": dropout_case,
 }
 
 
@@ -120,6 +139,43 @@ def test_low_temperatures_are_refused(value):
         implicit_losses(exchanged, keys, queues, value)
     with pytest.raises(ValueError, match="temperature"):
         relational_losses(exchanged, exchanged[0], keys, queues, teacher_queue, value)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 12, 13])
+def test_temporal_convolution_of_any_length(frames):
+    """Even and odd lengths of the transform; gradients of weights and bias, too."""
+    generator = torch.Generator().manual_seed(frames)
+    x = torch.randn(2, WIDE, frames, 3, generator=generator)
+    weight, bias = torch.randn(WIDE, WIDE, 9, 1, generator=generator) / 34, torch.randn(WIDE, generator=generator)
+    found = []
+    for name, dtype in (("kernels", torch.float32), ("reference", torch.float64)):
+        arguments = [tensor.to(dtype).requires_grad_() for tensor in (x, weight, bias)]
+        with backend(name):
+            y = temporal_convolution(*arguments)
+        found.append([y, *torch.autograd.grad((y * y).sum(), arguments)])
+    assert len(transforms(frames, 9)[0]) <= 1.5 * (frames + 4) + 1
+    for value, expected in zip(*found, strict=True):
+        assert torch.allclose(value.double(), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize("count", [1, 3, 1023, 1024, 5000])
+@pytest.mark.parametrize("probability", [0.0, 0.5, 0.999999])
+def test_dropout_keeps_every_bit(count, probability):
+    x = torch.randn(2 * count, generator=torch.Generator().manual_seed(count))[::2].requires_grad_()
+    found = []
+    for name in ("kernels", "reference"):
+        with backend(name):
+            y = dropout(x, 2**63 - count, probability)
+        found.append((y, *torch.autograd.grad((y * torch.arange(count)).sum(), x)))
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+
+
+def test_narrow_convolutions_are_left_alone():
+    x, weight = torch.randn(2, WIDE - 1, 5, 3), torch.randn(WIDE, WIDE - 1, 9, 1)
+    with backend("reference"):
+        expected = temporal_convolution(x, weight, torch.zeros(WIDE))
+    with backend("kernels"):
+        assert torch.equal(temporal_convolution(x, weight, torch.zeros(WIDE)), expected)
 
 
 @pytest.fixture

@@ -33,7 +33,8 @@ def test_shared_errors_are_the_jaccard_index() -> None:
 def test_errors_are_read_from_scores(tmp_path: Path) -> None:
     scores = torch.tensor([[0.0, -1.0], [0.0, -1.0], [-2.0, 0.0]], dtype=torch.float16)
     path = tmp_path / "linear.scores.safetensors"
-    save_tensors(path, {"scores/joint": scores, "scores/bone": -scores, "labels": torch.tensor([0, 1, 1])}, {})
+    tensors = {"scores/joint": scores, "scores/bone": -scores, "labels": torch.tensor([0, 1, 1])}
+    save_tensors(path, tensors | {"classes": torch.arange(2)}, {"names": ["a", "b", "c"]})
     assert {name: list(value) for name, value in read_errors(path).items()} == {
         "joint": [False, True, False], "bone": [True, False, True],
     }  # fmt: skip
@@ -57,7 +58,7 @@ def test_gains_are_of_recalls_with_the_same_streams(tmp_path: Path) -> None:
     np.savez(tmp_path / "b.npz", joint=worse, bone=better)
     files = [ConfusionFile(tmp_path / f"{name}.npz", "demo", "xsub", method, "linear")
              for name, method in (("a", "ikem-6"), ("b", "skeletonclr"), ("a", "random"))]  # fmt: skip
-    naming = dataclasses.replace(NAMING, baseline="skeletonclr")
+    naming = dataclasses.replace(NAMING, baselines=("skeletonclr",))
     with drawing():
         (drawn,) = draw_gains(files, tmp_path, naming)
         assert draw_gains(files, tmp_path, NAMING) == [], "there is no baseline"

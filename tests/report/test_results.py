@@ -58,13 +58,13 @@ def test_results_have_a_fixed_form(tmp_path: Path) -> None:
     assert path.read_bytes().decode().split("\n") == [
         ",".join(COLUMNS),
         *(
-            f"demo,xsub,ikem-6,joint,linear,0,,{metric},240,120,10,true,,"
+            f"demo,xsub,ikem-6,joint,linear,0,,,{metric},240,120,10,true,,"
             for metric in (
                 *("top1,33.3333", "top5,90.0000", "mean_class_accuracy,49.0000"),
                 *("best_epoch_top1,51.0000", "best_epoch,7"),
             )
         ),
-        "demo,xview,ikem-6,,linear,1,,,,,,,,,it failed [31m",
+        "demo,xview,ikem-6,,linear,1,,,,,,,,,,it failed [31m",
         "",
     ]
 

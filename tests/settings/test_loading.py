@@ -51,7 +51,7 @@ def test_shipped_configs_are_valid(path: Path) -> None:
         (
             "methods.ikem-3.recipe",
             "publisht",
-            ["methods.ikem-3.recipe: 'publisht'", "'published'?", "published, tiny"],
+            ["methods.ikem-3.recipe: 'publisht'", "'published'?", "allowed are published", ", tiny"],
         ),
         ("methods.student.teacher", "nobody", ["methods.student.teacher: 'nobody'", "ikem-6"]),
         ("methods.student.teacher", "random", ["methods.student.teacher: 'random'", "skeletonclr"]),
@@ -96,6 +96,13 @@ def test_every_fault_is_reported() -> None:
         build_config(values)
     assert "seeds" in str(caught.value)
     assert "methods.ikem-3.top_k" in str(caught.value)
+
+
+def test_a_cpu_has_no_tf32() -> None:
+    values = changed("recipes.tiny.precision", "tf32")
+    assert build_config(values).recipes["tiny"].precision == "tf32"
+    with pytest.raises(InputError, match="tf32 is not known to a CPU; allowed are float32"):
+        build_config({**values, "compute": {"device": "cpu"}})
 
 
 def test_many_faults_are_counted() -> None:

@@ -67,6 +67,9 @@ def test_a_job_depends_on_what_it_uses_only() -> None:
     assert "methods.relational_distillation.model" in distillation
     linear = modules_of(settings_of("linear"))
     assert "evaluations.linear.run" in linear and "evaluations.knn.run" not in linear
+    assert "evaluations.embed" not in linear
+    assert {"evaluations.embed", "evaluations.linear.classifiers"} <= modules_of(settings_of("corruption"))
+    assert modules_of(settings_of("embed")) == modules_of(settings_of("embed_target"))
 
 
 def test_a_change_of_a_module_changes_the_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

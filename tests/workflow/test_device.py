@@ -27,14 +27,16 @@ class Trainings:
         self._workshop, self._folder, self._count = workshop, folder, 0
         self.started: list[Process] = []
 
-    def start(self, devices: int, *options: str, epochs: int = 400, **environment: str) -> Process:
+    def start(
+        self, devices: int, *options: str, epochs: int = 400, precision: str = "float32", **environment: str
+    ) -> Process:
         job = self._workshop.job("momentum_contrast", modality="joint")
         self._count += 1
         inputs = {name: part.output for name, part in job.inputs.items()}
         told = {"IKEM_PRETEND_DEVICES": str(devices), "IKEM_LOCK_FOLDER": str(self._folder / "locks"), **environment}
         output = self._folder / str(self._count) / "state.safetensors"
         process = self._workshop.start_with(
-            job.settings | {"last_epoch": epochs}, inputs, output, 60, None, *options, **told
+            job.settings | {"last_epoch": epochs, "precision": precision}, inputs, output, 60, None, *options, **told
         )
         process.output = output
         self.started.append(process)
@@ -82,6 +84,13 @@ def test_the_record_names_the_device(trainings: Trainings) -> None:
     assert process.wait() == 0, process.told
     record = json.loads(process.output.with_name("state.safetensors.run.json").read_text())
     assert record["device"] == "cpu (pretended device 0)"
+    assert record["arithmetic"] == {"precision": "float32"}
+
+
+def test_a_precision_that_the_device_lacks(trainings: Trainings) -> None:
+    process = trainings.start(2, epochs=5, precision="tf32")
+    assert process.wait() == 2
+    assert "precision: tf32: tf32 is arithmetic of GPUs from compute capability 8.0 on" in process.told
 
 
 def test_a_user_s_choice_is_respected(trainings: Trainings) -> None:

@@ -72,7 +72,7 @@ def test_no_two_jobs_share_a_file() -> None:
     [
         ("methods.ikem-3.top_k", 2, {"ikem", "embed", "linear", "knn", "relational_distillation", "finetune"}),
         ("evaluations.finetune.schedule.epochs", 3, {"finetune"}),
-        ("evaluations.linear.schedule.epochs", 6, {"linear"}),
+        ("evaluations.linear.schedule.epochs", 6, {"linear", "corruption"}),
         ("methods.student.mining_queue", "published", {"relational_distillation", "embed", "linear", "knn"}),
         ("compute.processes", 2, set()),
         ("compute.device", "cpu", set()),
@@ -83,7 +83,13 @@ def test_a_change_moves_what_it_shapes(path: str, value: Any, kinds: set[str]) -
     assert moved(changed(path, value)) == kinds
 
 
-def test_later_epochs_are_none_of_stage_1s_business() -> None:
+def test_untrained_encoders_do_not_depend_on_a_schedule() -> None:
+    for path, value in (("schedule.learning_rate", 0.5), ("schedule.batch_size", 4), ("augmentations", [])):
+        assert "random_init" not in moved(changed(f"recipes.tiny.{path}", value))
+    assert "random_init" in moved(changed("recipes.tiny.encoder.hidden_dim", 16))
+
+
+def test_stage_1_does_not_depend_on_later_epochs() -> None:
     kinds = moved(changed("recipes.tiny.schedule.epochs", 6))
     assert "momentum_contrast" not in kinds
     assert {"skeletonclr", "crossclr", "ikem"} <= kinds

@@ -84,7 +84,7 @@ def test_a_changed_config_is_refused(workshop: Workshop, place: Path) -> None:
 
 
 def test_a_change_far_upstream_is_refused(workshop: Workshop, place: Path) -> None:
-    plan_at(place, {"datasets": {"tiny": {"prepare": {"turn": False}}}})
+    plan_at(place, {"datasets": {"tiny": {"prepare": {"turn": "none"}}}})
     status, told = gather(workshop, place)
     assert status == 2
     assert "prepared/position.npy: was computed under other settings (prepare.turn)" in told

@@ -61,7 +61,9 @@ def done(place: Path) -> Path:
 def test_a_run_ends_with_tables(done: Path) -> None:
     table = pd.read_csv(done / "results" / "tables" / "results.csv")
     assert set(table["method"]) == {"random", "skeletonclr", "crossclr", "ikem-3", "student", "supervised"}
-    assert set(table["evaluation"]) == {"linear", "knn-1", "semi-10", "finetune"}
+    assert set(table["evaluation"]) == {
+        *("linear", "knn-1", "semi-10", "finetune", "occlusion", "few-shot", "linear-grid", "transfer"),
+    }
     assert table.loc[table["metric"] == "top1", "value"].between(0, 100).all()
     assert set(table.loc[table["evaluation"] == "semi-10", "label_subset"]) == {0, 1}
     assert {"joint", "joint+motion+bone"} <= set(table["streams"])

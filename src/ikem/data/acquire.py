@@ -67,8 +67,8 @@ def get_archive(archives: Mapping[str, Archive], role: str, data: Path) -> Path:
 
 def find(archive: Archive, data: Path) -> Path | None:
     """Where a raw file is: in the data folder, or at a local address; None if it is absent."""
-    places = (data / archive.file, _local(archive))
-    return next((path for path in places if path is not None and path.exists()), None)
+    candidates = (data / archive.file, _local(archive))
+    return next((path for path in candidates if path is not None and path.exists()), None)
 
 
 def check(path: Path, archive: Archive) -> None:

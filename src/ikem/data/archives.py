@@ -36,7 +36,7 @@ class Member:
     Attributes:
         name: path inside the archive, with "/"; only ever shown and parsed.
         size: bytes when unpacked, as declared.
-        number: its place in the archive.
+        number: its index in the archive.
         problem: why it cannot be read, or None.
         path: the file itself, where it is in a folder.
     """
@@ -224,20 +224,20 @@ class FolderArchive:
         members: list[Member] = []
         for folder, _, files in os.walk(root, onerror=self._unreadable):
             for file in files:
-                place = Path(folder, file)
+                path = Path(folder, file)
                 problem, size = None, 0
                 try:
-                    status = place.stat()
+                    status = path.stat()
                     size = status.st_size
                     if not stat.S_ISREG(status.st_mode):
                         problem = "is no regular file"
-                    elif place.is_symlink() and not place.resolve().is_relative_to(root):
+                    elif path.is_symlink() and not path.resolve().is_relative_to(root):
                         problem = "is a link that leads out of the folder"
                 except OSError as error:
                     problem = f"cannot be read ({error.strerror})"
                 # A name need not be UTF-8; it is shown in messages and tables, which are.
-                name = os.fsencode(place.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
-                members.append(Member(name, size, len(members), problem, place))
+                name = os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+                members.append(Member(name, size, len(members), problem, path))
         return judged(members, [0] * len(members), 0, self.path)
 
     def name_problem(self, member: Member) -> str | None:

@@ -80,8 +80,8 @@ class ClipError(InputError):
 
     def __init__(self, message: str, *, location: str, line: int = 0, hint: str | None = None) -> None:
         self.line = line
-        place = f"{location}, line {line}" if line else location
-        super().__init__(message, location=place, hint=hint or "Get the file again from its owner, or leave it out")
+        described = f"{location}, line {line}" if line else location
+        super().__init__(message, location=described, hint=hint or "Get the file again from its owner, or leave it out")
 
 
 def check_values(coordinates: Floats, location: str) -> None:

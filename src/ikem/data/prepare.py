@@ -1,12 +1,17 @@
-"""From decoded coordinates to prepared positions: center, resize to T frames, turn towards the camera.
+"""From decoded coordinates to prepared positions: center, resize to T frames, turn towards the camera, scale.
 
-The rules are those of the method's published code (its reference vectors hold them):
+The rules are those of the method's published code (its reference vectors hold them), with choices for other datasets:
 
 1. a clip's length L is the number of its frames in which the first joint of body 1 is not all zero, and the first L
    frames are what is resized (a gap therefore drops frames from the end);
-2. each body is centered in each frame on its own center joint;
+2. each body is centered in each frame on its own center joint; or all of a clip on one point, the center joint of body
+   1 in the first frame that has it, so that where a body moves to is kept;
 3. frames are resized to T linearly, with half-pixel centers and clamped ends;
-4. each body is turned about the y axis, frame by frame, until its shoulders are parallel to x.
+4. each body is turned about the y axis, frame by frame, until its shoulders are parallel to x; or it is not;
+5. coordinates stay in meters; or each axis of a clip is mapped to [-1, 1] by the range that it has in the clip.
+
+Published is the first choice of each; the second ones are the preparation of NW-UCLA by Chen et al. 2021 (CTR-GCN,
+arXiv 2107.12213, the code that they name).
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ikem.errors import InputError
+from ikem.settings.data import Center, Scale, Turn
 from ikem.skeleton import Skeleton
 
 Float32 = NDArray[np.float32]
@@ -49,9 +55,11 @@ def prepare_clips(
     frames: Int64,
     skeleton: Skeleton,
     target_frames: int,
-    turn: bool = True,
+    center: Center = "frame",
+    turn: Turn = "frame",
+    scale: Scale = "none",
 ) -> Float32:
-    """Center, resize and turn a chunk of ragged clips.
+    """Center, resize, turn and scale a chunk of ragged clips.
 
     Args:
         coordinates: (sum of frames, M, V, 3) float32, clips one after another; meters, y up.
@@ -59,10 +67,11 @@ def prepare_clips(
         frames: (N,) number of frames of each clip.
         skeleton: names the center and the shoulders.
         target_frames: T, the number of frames after resizing.
-        turn: whether to turn the bodies (step 4 above).
+        center, turn, scale: the choices of steps 2, 4 and 5 above.
 
     Returns:
-        (N, 3, T, V, M) float32. The same clip gives the same bits whatever chunk it is in.
+        (N, 3, T, V, M) float32. The same clip gives the same bits whatever chunk it is in. A body that is absent is
+        all zero.
 
     Raises:
         InputError: shapes do not fit together, a coordinate is NaN or infinite, or a clip has no usable frame; the
@@ -82,8 +91,42 @@ def prepare_clips(
     bodies, joints = coordinates.shape[1:3]
     prepared = np.empty((len(starts), 3, target_frames, joints, bodies), dtype=np.float32)
     left, right = skeleton.shoulders
-    _prepare(coordinates, starts, lengths, skeleton.center, left, right, turn, prepared)
-    return prepared
+    origins = _origins(coordinates, starts, frames, skeleton.center, center)
+    _prepare(coordinates, origins, starts, lengths, left, right, turn == "frame", prepared)
+    return unit_range(prepared) if scale == "unit-range" else prepared
+
+
+def _origins(coordinates: Float32, starts: Int64, frames: Int64, joint: int, center: Center) -> Float32:
+    """What is subtracted from each body in each frame: (sum of frames, M, 3)."""
+    if center == "frame":
+        return coordinates[:, :, joint]
+    origins = np.zeros((*coordinates.shape[:2], 3), np.float32)
+    for start, count in zip(starts.tolist(), frames.tolist(), strict=True):
+        clip = coordinates[start : start + count]
+        first = int(np.argmax(clip[:, 0, 0].any(axis=1)))
+        origins[start : start + count][clip.any(axis=(2, 3))] = clip[first, 0, joint]  # an absent body stays zero
+    return origins
+
+
+def unit_range(position: Float32) -> Float32:
+    """Map each axis of each clip to [-1, 1] by its own range, over the frames, joints and bodies of the clip.
+
+    Chen et al. 2021 (CTR-GCN, arXiv 2107.12213) prepare NW-UCLA so. Frames in which a body is all zero have none: they
+    do not count, and stay zero. An axis without a range becomes zero.
+
+    Args:
+        position: (N, 3, T, V, M) float32.
+
+    Returns:
+        like position.
+    """
+    present = position.any(axis=(1, 3), keepdims=True) | ~position.any(axis=(1, 2, 3, 4), keepdims=True)
+    axes = (2, 3, 4)
+    low = position.min(axis=axes, keepdims=True, where=present, initial=np.inf)
+    high = position.max(axis=axes, keepdims=True, where=present, initial=-np.inf)
+    half = (high - low) / 2
+    scaled: Float32 = (position - (low + high) / 2) / np.where(half > 0, half, np.float32(1))
+    return np.where(present, scaled, np.float32(0))
 
 
 def _check(coordinates: Float32, starts: Int64, frames: Int64, skeleton: Skeleton, target_frames: int) -> None:
@@ -117,7 +160,7 @@ def _check(coordinates: Float32, starts: Int64, frames: Int64, skeleton: Skeleto
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _prepare(coordinates, starts, lengths, center, left, right, turn, prepared):  # type: ignore[no-untyped-def]
+def _prepare(coordinates, origins, starts, lengths, left, right, turn, prepared):  # type: ignore[no-untyped-def]
     """Fill `prepared`; one clip after another, each in one pass over its output."""
     _, bodies, joints, _ = coordinates.shape
     target = prepared.shape[2]
@@ -132,9 +175,10 @@ def _prepare(coordinates, starts, lengths, center, left, right, turn, prepared):
                 second = min(first + 1, length - 1)
                 weight = np.float32(source - first)
                 a, b = coordinates[start + first, m], coordinates[start + second, m]
+                a_origin, b_origin = origins[start + first, m], origins[start + second, m]
                 for v in range(joints):
                     for c in range(3):
-                        before, after = a[v, c] - a[center, c], b[v, c] - b[center, c]
+                        before, after = a[v, c] - a_origin[c], b[v, c] - b_origin[c]
                         body[t, v, c] = (np.float32(1) - weight) * before + weight * after
                 facing += body[t, right, 2] - body[t, left, 2]
             sign = -1.0 if facing >= 0 else 1.0

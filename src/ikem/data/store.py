@@ -47,7 +47,7 @@ def modality_job(job: RunningJob, prepared: Path) -> None:
 
 
 def prepare(decoded: Path, output: Path, skeleton: Skeleton, settings: Prepare) -> None:
-    """Center, resize and turn decoded clips: writes position.npy (N, 3, T, V, M) float32 and samples.csv to `output`.
+    """Prepare decoded clips: writes position.npy (N, 3, T, V, M) float32 and samples.csv to `output`.
 
     M is the number of bodies that occur in the data set: 1 if no clip has a second one, which halves all later work.
 
@@ -74,11 +74,9 @@ def prepare(decoded: Path, output: Path, skeleton: Skeleton, settings: Prepare) 
             for first, last in clip_chunks(frames):
                 begin, end = int(starts[first]), int(starts[last - 1] + frames[last - 1])
                 chunk = np.ascontiguousarray(coordinates.rows(begin, end)[:, :bodies])
-                writer.append(
-                    prepare_clips(
-                        chunk, starts[first:last] - begin, frames[first:last], skeleton, settings.frames, settings.turn
-                    )
-                )
+                choices = settings.center, settings.turn, settings.scale
+                at = starts[first:last] - begin
+                writer.append(prepare_clips(chunk, at, frames[first:last], skeleton, settings.frames, *choices))
     logger.info("prepared %d clips of %d frames each", len(samples), settings.frames)
 
 

@@ -34,14 +34,15 @@ class Network(Protocol):
     """The methods of an encoder's module; tests/encoders/test_contract.py holds every encoder to them.
 
     In evaluation mode an embedding depends on no other clip of the batch, and is the mean over bodies that are embedded
-    each by itself, absent ones (all zero) counted. No method reads a value from the device.
+    each by itself, absent ones (all zero) counted. (A network that takes several bodies together, at the choice of an
+    option, has their number as its attribute `bodies_together`.) No method reads a value from the device.
     """
 
     def forward(self, x: Tensor, dropout_seed: int | None = None) -> Tensor:
         """(N, M, C, T, V) to embeddings (N, D); the seed fixes dropout masks, which training needs."""
 
     def features(self, x: Tensor, dropout_seed: int | None = None) -> Tensor:
-        """(N, M, C, T, V) to what is pooled to embeddings: (N * M, D, T', V)."""
+        """(N, M, C, T, V) to what `ikem.encoders.pooling.pool` takes to embeddings: (N * M, D, T', V)."""
 
 
 def network_options(options: EncoderOptions) -> dict[str, Any]:

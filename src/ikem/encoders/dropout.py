@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ikem.kernels.dispatch import replaceable
+
 _STEP, _MULTIPLIER1, _MULTIPLIER2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 _WORD = 1 << 64
 
@@ -24,21 +26,45 @@ def dropout(x: Tensor, seed: int, probability: float) -> Tensor:
     Returns:
         like x.
     """
-    threshold = min(round(probability * 65536), 65535)
-    keep = random_bits(x.numel(), seed, x.device).view(x.shape) >= threshold - 32768
+    return masked(x, _mixed(seed), min(round(probability * 65536), 65535))
+
+
+@replaceable("dropout")
+def masked(x: Tensor, start: int, threshold: int) -> Tensor:
+    """Set values to 0 whose bits, of `random_bits`, are below a threshold of 65536, and scale the others."""
+    keep = random_bits(x.numel(), start, x.device).view(x.shape) >= threshold - 32768
     return x * keep.to(x.dtype).mul_(65536 / (65536 - threshold))
 
 
-def random_bits(count: int, seed: int, device: torch.device) -> Tensor:
-    """(count,) int16, uniformly distributed: outputs of SplitMix64 that starts at a mix of the seed, cut in four."""
+def random_bits(count: int, start: int, device: torch.device) -> Tensor:
+    """(count,) int16, uniformly distributed from -32768: outputs of SplitMix64 from a start on, cut in four."""
     state = torch.arange(1, 1 + -(-count // 4), device=device)
-    state.mul_(_signed(_STEP)).add_(_signed(_mixed(seed)))
+    state.mul_(_signed(_STEP)).add_(_signed(start))
+    return _output(state).view(torch.int16)[:count]
+
+
+def random_words(seeds: Tensor, count: int) -> Tensor:
+    """Random numbers for each of many seeds, with the same generator.
+
+    Args:
+        seeds: (N,) int64, on any device.
+        count: of numbers for each.
+
+    Returns:
+        (N, count) int64, uniformly distributed: outputs of SplitMix64 that starts at a mix of a row's seed.
+    """
+    counters = torch.arange(1, count + 1, device=seeds.device).mul_(_signed(_STEP))
+    return _output(counters + _output(seeds + _signed(_STEP)).unsqueeze(1))
+
+
+def _output(state: Tensor) -> Tensor:
+    """The outputs of SplitMix64 at these states, which are overwritten."""
     state ^= (state >> 30) & (1 << 34) - 1  # the sign is shifted in, and masked away
     state *= _signed(_MULTIPLIER1)
     state ^= (state >> 27) & (1 << 37) - 1
     state *= _signed(_MULTIPLIER2)
     state ^= (state >> 31) & (1 << 33) - 1
-    return state.view(torch.int16)[:count]
+    return state
 
 
 def _mixed(word: int) -> int:

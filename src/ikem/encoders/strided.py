@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ikem.kernels.dispatch import replaceable
+
 
 class TimeConv2d(nn.Conv2d):
     """`nn.Conv2d` of a (K, 1) kernel, K odd, padded by K // 2 in time, with a stride in time only.
@@ -31,7 +33,10 @@ class TimeConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, T, V) to (N, outputs, ceil(T / stride), V)."""
         stride, taps = self.stride[0], self.kernel_size[0]
-        if stride == 1 or x.device.type != "cpu":
+        if stride == 1:
+            assert self.bias is not None
+            return temporal_convolution(x, self.weight, self.bias)
+        if x.device.type != "cpu":
             return super().forward(x)
         if taps == 1:
             return F.conv2d(x[:, :, ::stride], self.weight, self.bias)
@@ -40,6 +45,21 @@ class TimeConv2d(nn.Conv2d):
         frames = _frames_to_channels(F.pad(x, (0, 0, 0, -x.shape[2] % stride)), stride)
         kernel = _frames_to_channels(F.pad(self.weight, (0, 0, 0, steps * stride - taps)), stride)
         return F.conv2d(frames, kernel, self.bias, padding=(steps // 2, 0))
+
+
+@replaceable("temporal_convolution")
+def temporal_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """y[n, o, t, v] = bias[o] + the sum over c and k of weight[o, c, k + K // 2] x[n, c, t + k, v], x zero outside.
+
+    Args:
+        x: (N, C, T, V).
+        weight: (O, C, K, 1), K odd.
+        bias: (O,).
+
+    Returns:
+        (N, O, T, V).
+    """
+    return F.conv2d(x, weight, bias, padding=(weight.shape[2] // 2, 0))
 
 
 def _frames_to_channels(x: Tensor, stride: int) -> Tensor:

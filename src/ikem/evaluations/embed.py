@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +17,12 @@ from ikem.data.splits import read_split
 from ikem.data.store import open_array
 from ikem.encoders.registry import build_encoder, encoder_options
 from ikem.errors import InputError
+from ikem.modalities import generate_all
 from ikem.running_job import RunningJob
 from ikem.settings.encoders import EncoderOptions
 from ikem.skeleton import load_skeleton
 from ikem.training.checkpoint import load_tensors
+from ikem.training.loader import send
 from ikem.training.precision import autocast
 
 logger = logging.getLogger("ikem")
@@ -53,28 +57,85 @@ def embed_clips(encoder: nn.Module, array: NDArray[np.float32], device: torch.de
     """Embed the clips of a modality array (N, 3, T, V, M): (N, hidden_dim) float32 on the CPU.
 
     The embedding of a clip is the mean over its bodies, absent ones (all zero) counted; all absent bodies have the same
-    one, so it is computed once for each batch.
+    one, so it is computed once for each batch. An encoder that takes several bodies together gets whole clips. A GPU is
+    waited for at the end only.
     """
     encoder.to(device).eval()
+    together = getattr(encoder, "bodies_together", 1) > 1
     parts = []
     for start in range(0, len(array), _BATCH):
         bodies = np.moveaxis(array[start : start + _BATCH], -1, 1)  # (B, M, 3, T, V)
-        present = bodies.any(axis=(2, 3, 4))
-        embedded = np.append(np.zeros_like(bodies[:1, 0]), bodies[present], axis=0)[:, None]  # an absent body is first
-        row = np.where(present, present.cumsum().reshape(present.shape), 0)
+        if together:
+            embedded, row = bodies.copy(), np.arange(len(bodies))[:, None]
+        else:
+            present = bodies.any(axis=(2, 3, 4))
+            embedded = np.append(np.zeros_like(bodies[:1, 0]), bodies[present], axis=0)[:, None]  # absent one is first
+            row = np.where(present, present.cumsum().reshape(present.shape), 0)
         with autocast(device, precision):
-            of_bodies = encoder(torch.from_numpy(embedded).to(device)).float().cpu()
-        parts.append(of_bodies[torch.from_numpy(row)].mean(dim=1))
-    return torch.cat(parts)
+            each = encoder(send(torch.from_numpy(embedded), device)).float()
+        parts.append(each[send(torch.from_numpy(row), device)].mean(dim=1))
+    return torch.cat(parts).cpu()
 
 
-def standardize(embedding: Tensor, rows: NDArray[np.int64]) -> Tensor:
-    """(N, width) with mean 0 and deviation 1 of each dimension over `rows`; one that does not vary becomes 0."""
-    values = embedding.double()
-    chosen = values[torch.from_numpy(rows)]
-    deviation = chosen.std(dim=0, correction=0)
-    scale = torch.where(deviation > 0, 1 / deviation, torch.zeros_like(deviation))
-    return ((values - chosen.mean(dim=0)) * scale).float()
+@dataclass(frozen=True)
+class Standardization:
+    """Gives each dimension of embeddings mean 0 and deviation 1 over chosen clips; one that does not vary becomes 0.
+
+    Attributes:
+        mean, scale: (D,) float64; what is subtracted, and by what is multiplied then.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    @classmethod
+    def over(cls, embedding: Tensor, rows: NDArray[np.int64]) -> Standardization:
+        """Chosen clips are given by their numbers."""
+        chosen = embedding.double()[torch.from_numpy(rows)]
+        deviation = chosen.std(dim=0, correction=0)
+        return cls(chosen.mean(dim=0), torch.where(deviation > 0, 1 / deviation, torch.zeros_like(deviation)))
+
+    def __call__(self, embedding: Tensor) -> Tensor:
+        """(n, D) float32."""
+        return ((embedding.double() - self.mean) * self.scale).float()
+
+
+def _encoder(settings: Mapping[str, Any], states: Mapping[str, Path], modality: str) -> nn.Module:
+    options = encoder_options(settings["encoder"])
+    return load_encoder(states[modality], modality, options, settings["skeleton"], settings["encoder_prefix"])
+
+
+class FrozenEncoders:
+    """The encoders of a method, for positions of any clips; `embed_modalities` computes the same of all clips.
+
+    Args:
+        settings: of a job that evaluates the encoders.
+        states: for each modality the state that holds its encoder.
+        standardizations: of each modality, where its embeddings are standardized.
+        device: where to compute.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        states: Mapping[str, Path],
+        standardizations: Mapping[str, Standardization],
+        device: torch.device,
+    ) -> None:
+        self._encoders = {name: _encoder(settings, states, name) for name in settings["modalities"]}
+        self._skeleton = load_skeleton(settings["skeleton"])
+        self._precision, self._device, self._standardizations = settings["precision"], device, standardizations
+
+    def __call__(self, position: NDArray[np.float32], frames: NDArray[np.int64]) -> Tensor:
+        """Positions (n, 3, T, V, M) of clips of so many raw frames (n,) to (modalities, n, D) float32 on the CPU."""
+        in_memory = torch.from_numpy(position).permute(0, 4, 1, 2, 3).contiguous()  # (N, M, C, T, V)
+        generated = generate_all([*self._encoders], in_memory, torch.from_numpy(frames), self._skeleton)
+        parts = []
+        for name, encoder in self._encoders.items():
+            array = generated[name].permute(0, 2, 3, 4, 1).numpy()
+            embedding = embed_clips(encoder, array, self._device, self._precision)
+            parts.append(self._standardizations[name](embedding) if name in self._standardizations else embedding)
+        return torch.stack(parts)
 
 
 def embed_modalities(
@@ -85,18 +146,22 @@ def embed_modalities(
     Args:
         arrays: the array of each modality.
         states: for each modality the state that holds its encoder.
-        split: if given, embeddings are standardized over its training clips.
+        split: if given, embeddings are standardized over its training clips; `{modality}.mean` and `{modality}.scale`,
+            (D,) float64, say how.
     """
     settings = job.settings
-    options = encoder_options(settings["encoder"])
     embeddings: dict[str, Tensor] = {}
     for modality in settings["modalities"]:
-        prefix = settings["encoder_prefix"]
-        encoder = load_encoder(states[modality], modality, options, settings["skeleton"], prefix)
+        encoder = _encoder(settings, states, modality)
         array = open_array(arrays[modality])
         embedding = embed_clips(encoder, array, device, settings["precision"])
         if split is not None:
-            embedding = standardize(embedding, np.asarray(read_split(split)["train"], np.int64))
+            standardization = Standardization.over(embedding, np.asarray(read_split(split)["train"], np.int64))
+            embedding = standardization(embedding)
+            embeddings |= {
+                f"{modality}.mean": standardization.mean,
+                f"{modality}.scale": standardization.scale,
+            }
         embeddings[modality] = embedding
         logger.info("embedded %d clips of %s", len(array), modality)
         job.leave_if_asked()

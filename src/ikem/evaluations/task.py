@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ikem.evaluations.rows import Labels
 from ikem.running_job import RunningJob
+from ikem.skeleton import Skeleton
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Outcome:
         metrics: further metrics that do not follow from the scores, by name.
         train_clips: clips with labels that were trained on; None: all training clips.
         label_subset: number of the label subset, where the evaluation has some.
+        condition: under which of its conditions was tested, where the evaluation has some.
     """
 
     modalities: Sequence[str]
@@ -33,6 +35,7 @@ class Outcome:
     metrics: Mapping[str, float] = field(default_factory=dict)
     train_clips: int | None = None
     label_subset: int | None = None
+    condition: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class EmbeddingTask:
         labels: the labels and the split.
         seed: of the run.
         interrupt: to be called now and then; raises `Interrupted` if a signal asks the process to stop.
+        keep: where each part goes that the evaluation's declaration `keeps`.
     """
 
     options: Mapping[str, Any]
@@ -54,6 +58,7 @@ class EmbeddingTask:
     labels: Labels
     seed: int
     interrupt: Callable[[], None]
+    keep: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def classes(self) -> int:
@@ -82,6 +87,34 @@ class EmbeddingTask:
     def test_labels(self) -> Tensor:
         """(n_test,) int64."""
         return self._part(self.labels.labels[self.labels.test])
+
+
+@dataclass(frozen=True)
+class FrozenEncoderTask:
+    """Frozen encoders, for embeddings of clips that are not on the disk.
+
+    Attributes:
+        options: the evaluation's section of the config.
+        modalities: names.
+        position: prepared positions (N, 3, T, V, M) float32, a memory map.
+        labels: the labels and the split.
+        skeleton: of V joints.
+        embed: positions (n, 3, T, V, M) of clips, and their numbers (n,), to embeddings (modalities, n, D) float32 on
+            the device, computed as those of the clean clips were.
+        builds_on: the files of the evaluations that it builds on, by name.
+        seed: of the run.
+        interrupt: to be called now and then; raises `Interrupted` if a signal asks the process to stop.
+    """
+
+    options: Mapping[str, Any]
+    modalities: Sequence[str]
+    position: NDArray[np.float32]
+    labels: Labels
+    skeleton: Skeleton
+    embed: Callable[[NDArray[np.float32], NDArray[np.int64]], Tensor]
+    builds_on: Mapping[str, Path]
+    seed: int
+    interrupt: Callable[[], None]
 
 
 @dataclass(frozen=True)

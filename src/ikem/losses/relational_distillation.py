@@ -44,7 +44,7 @@ def relational_losses(
     Returns:
         (S, A). The gradient reaches `students` only. Memory grows with S A B K.
     """
-    compared = queues if mining_queue is None else queues[list(mining_queue)]
+    compared = queues if mining_queue is None else torch.stack([queues[number] for number in mining_queue])
     relations = (embeddings @ compared).detach()
     mined = relations.topk(top_k, dim=-1).indices
     rows = []

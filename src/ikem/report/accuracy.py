@@ -168,9 +168,7 @@ def method_line(method: str, methods: Sequence[str], naming: Naming) -> tuple[st
 
 def _of(table: Table, split: Split) -> dict[Cell, Summary]:
     """The cells of a split that have figures."""
-    return {
-        cell: item for cell, item in table.summaries.items() if (cell.dataset, cell.protocol) == split and item.top1
-    }
+    return {cell: item for cell, item in table.summaries.items() if cell.split == split and item.top1}
 
 
 def _lane(

@@ -10,12 +10,11 @@ import seaborn
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ikem.errors import InputError
+from ikem.evaluations.scores import read_scores
 from ikem.report.confusion import ConfusionFile
 from ikem.report.labels import Naming, streams_title
 from ikem.report.results import MODALITIES
 from ikem.report.style import COLUMN, SHADES, Drawn, heading, save
-from ikem.training.checkpoint import load_tensors
 
 
 def draw_agreement(files: Sequence[ConfusionFile], folder: Path, naming: Naming) -> list[Drawn]:
@@ -57,21 +56,13 @@ def read_errors(path: Path) -> dict[str, NDArray[np.bool_]]:
     """For each stream which test clips it gets wrong, from the scores that an evaluation kept.
 
     Args:
-        path: a file of `scores/{stream}` (clips, classes) and `labels` (clips,), each clip's column.
+        path: see `ikem.evaluations.scores`.
 
     Raises:
         InputError: it is damaged, or holds something else.
     """
-    tensors, _ = load_tensors(path)
-    try:
-        labels = tensors["labels"].numpy()
-        return {
-            name.removeprefix("scores/"): tensor.numpy().argmax(axis=1) != labels
-            for name, tensor in tensors.items()
-            if name.startswith("scores/")
-        }
-    except (KeyError, ValueError) as error:
-        raise InputError(f"holds no scores of clips ({error})", location=str(path)) from error
+    found = read_scores(path)
+    return {name: each.argmax(axis=1) != found.labels for name, each in found.scores.items()}
 
 
 def _draw(shared: NDArray[np.float64], names: Sequence[str], title: str, folder: Path, stem: str) -> None:

@@ -71,9 +71,10 @@ def draw_gains(files: Sequence[ConfusionFile], folder: Path, naming: Naming) -> 
         groups.setdefault(key, {}).setdefault(file.method, []).append(file.path)
     drawn = []
     for (evaluation, dataset, protocol), methods in groups.items():
-        base = methods.get(naming.baseline or "", [])
+        baseline = next((name for name in naming.baselines if name in methods), "")
+        base = methods.get(baseline, [])
         for method, paths in methods.items():
-            if not base or method == naming.baseline or method in naming.unranked:
+            if not base or method == baseline or method in naming.unranked:
                 continue
             common = streams_of(paths[0]) & streams_of(base[0])
             if not common:
@@ -81,7 +82,7 @@ def draw_gains(files: Sequence[ConfusionFile], folder: Path, naming: Naming) -> 
             streams = max(sorted(common), key=lambda name: name.count("+"))
             ours, theirs = (recall(_sum([read_confusion(path, streams) for path in each])) for each in (paths, base))
             labels = class_labels(naming.classes.get(dataset, ()), len(ours))
-            pair = f"{naming.method(method)} over {naming.method(naming.baseline or '')}"
+            pair = f"{naming.method(method)} over {naming.method(baseline)}"
             title = f"{pair}, {naming.split(dataset, protocol)}"
             stem = f"gains/{evaluation}/{dataset}/{protocol}/{method}"
             shown = _draw_gains(ours - theirs, labels, title, folder, stem)

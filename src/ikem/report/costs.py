@@ -64,8 +64,9 @@ def count(encoder: Any, skeleton: str, frames: int) -> tuple[int, float]:
 
     definition = load_skeleton(skeleton)
     network = build_encoder(encoder, definition).eval()
+    bodies = getattr(encoder, "bodies", 1)  # of an encoder that sees all bodies at once
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 1, 3, frames, definition.joint_count))
+        network(torch.zeros(1, bodies, 3, frames, definition.joint_count))
     return sum(parameter.numel() for parameter in network.parameters()), counter.get_total_flops() / 1e9
 
 

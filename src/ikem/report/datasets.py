@@ -53,19 +53,20 @@ HEADER = ("Dataset", "Clips", "Rejected", "Left out on purpose", "Splits")
 
 
 def read_counts(plan: Plan) -> list[DatasetCounts]:
-    """The counts of every dataset of the benchmark whose data is there, in the order of the config.
+    """The counts of every dataset of the benchmark, or transferred to, whose data is there, in the order of the config.
 
     Raises:
         InputError: a summary of decoding, or a split, is damaged.
     """
     found = []
-    for dataset in dict.fromkeys(block.dataset for block in plan.config.benchmark):
+    used = dict.fromkeys((block.dataset, name) for block in plan.config.benchmark for name in block.protocols)
+    evaluations = (plan.config.evaluations[name] for block in plan.config.benchmark for name in block.evaluations)
+    used |= dict.fromkeys((item.target.dataset, item.target.protocol) for item in evaluations if item.target)
+    for dataset in dict.fromkeys(dataset for dataset, _ in used):
         path = plan.job("decode", {"dataset": dataset}).output.with_name("decode.json")
         if not path.exists():  # only results were copied here
             continue
-        protocols = dict.fromkeys(
-            name for block in plan.config.benchmark if block.dataset == dataset for name in block.protocols
-        )
+        protocols = [protocol for owner, protocol in used if owner == dataset]
         summary, splits = read_json(path), {}
         for protocol in protocols:
             split = plan.job("split", {"dataset": dataset, "protocol": protocol}).output

@@ -13,6 +13,7 @@ from ikem.report.curves import Curve, draw_curves
 from ikem.report.embedding_map import EmbeddingFile, draw_embeddings
 from ikem.report.kinds import KINDS
 from ikem.report.labels import Naming
+from ikem.report.layout import Split
 from ikem.report.style import Drawn, drawing, write_index
 from ikem.report.tables import read_tables
 
@@ -44,15 +45,15 @@ def write_figures(
         InputError: a file cannot be read, or the folder cannot be written to.
     """
     tables = read_tables(results, naming)
-    splits = naming.ordered_splits(split for table in tables for split in table.splits)
+    splits = naming.ordered_splits(split for table in tables for split in _plain(table.splits))
     drawn: list[Drawn] = []
     for kind in KINDS:  # outputs of a rule, also where there is nothing to draw
         (folder / kind).mkdir(parents=True, exist_ok=True)
     with drawing():
         for table in tables:
-            drawn += [item for split in table.splits for item in draw_accuracy(table, split, folder, naming)]
+            drawn += [item for split in _plain(table.splits) for item in draw_accuracy(table, split, folder, naming)]
         for table in tables[:1]:
-            drawn += [item for split in table.splits for item in draw_costs(table, split, folder, naming)]
+            drawn += [item for split in _plain(table.splits) for item in draw_costs(table, split, folder, naming)]
         drawn += [item for split in splits for item in draw_label_use(tables, split, folder, naming)]
         drawn += draw_gains(confusions, folder, naming)
         drawn += draw_agreement(confusions, folder, naming)
@@ -63,3 +64,8 @@ def write_figures(
     drawn.sort(key=lambda item: list(KINDS).index(item.kind))
     write_index(folder, drawn)
     return drawn
+
+
+def _plain(splits: Sequence[Split]) -> list[Split]:
+    """Without those of a condition: their figures would fill a book."""
+    return [split for split in splits if len(split) == 2]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ikem.errors import InputError
 from ikem.report.citations import write_bibliography
+from ikem.report.comparisons import write_comparisons
 from ikem.report.costs import FILE, costs_of, write_costs
 from ikem.report.datasets import DatasetCounts, read_counts, write_counts
 from ikem.report.figures import write_figures
@@ -21,6 +22,7 @@ from ikem.report.results import Missing, Row, read_rows, write_results
 from ikem.report.summary import Cell
 from ikem.report.tables import print_main_table, write_tables
 from ikem.report.traces import traces_of
+from ikem.settings.benchmark import Config
 from ikem.workflow.plan import Plan
 from ikem.workflow.plan_file import read_plan
 from ikem.workflow.staleness import failure_of, fault_of
@@ -70,10 +72,17 @@ def gather_results(plan_path: Path, folder: Path, partial: bool = False, digest:
             rows += [row for row in read_rows(path) if row.evaluation in evaluations]
     counts = read_counts(plan)
     rejected = {dataset.dataset: dataset.rejected for dataset in counts}
-    rows = [row.model_copy(update={"rejected_clips": rejected.get(row.dataset)}) for row in rows]
+    rows = [row.model_copy(update={"rejected_clips": rejected.get(_tested(row, plan.config))}) for row in rows]
     write_counts(counts, folder / "data.md")
     _write(plan, folder, rows, sorted(set(missing)), counts)
+    write_comparisons(plan, folder, naming_of(plan.config), wanted.keys() - faults.keys())
     write_tables_record(plan, folder, partial)
+
+
+def _tested(row: Row, config: Config) -> str:
+    """The dataset whose clips a row is of."""
+    target = config.evaluations[row.evaluation].target
+    return str(target.dataset) if target else row.dataset
 
 
 def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing], counts: list[DatasetCounts]) -> None:

@@ -14,6 +14,7 @@ from ikem.registry import Source
 from ikem.report.results import MODALITIES, clean
 from ikem.settings.benchmark import Config
 from ikem.settings.data import Dataset
+from ikem.settings.evaluations import Transfer
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Naming:
         published_evaluations: name of an evaluation there.
         fractions: share of the training labels that an evaluation uses, 0 to 1.
         encoders: encoder of each method and its width: only methods of one encoder are compared with each other.
-        baseline: method that gains are over, or null.
+        baselines: methods that gains are over: the first of them that has the same streams and encoder.
+        conditions: the conditions of evaluations, in the order of the tables.
         sources, evaluation_sources: where each method, its encoder, and each evaluation were published.
     """
 
@@ -45,7 +47,8 @@ class Naming:
     published_evaluations: Mapping[str, str] = field(default_factory=dict)
     fractions: Mapping[str, float] = field(default_factory=dict)
     encoders: Mapping[str, str] = field(default_factory=dict)
-    baseline: str | None = None
+    baselines: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
     evaluation_sources: Mapping[str, str] = field(default_factory=dict)
 
@@ -66,9 +69,10 @@ class Naming:
         found = [self.sources.get(method, "") for method in methods] + [self.evaluation_sources.get(evaluation, "")]
         return [source for source in dict.fromkeys("\n".join(found).splitlines()) if source]
 
-    def split(self, dataset: str, protocol: str) -> str:
-        """Title of a protocol of a dataset."""
-        return clean(f"{self.datasets.get(dataset, dataset)} {protocol}")
+    def split(self, dataset: str, protocol: str, condition: str = "") -> str:
+        """Title of a protocol of a dataset, under a condition."""
+        under = f", {condition}" if condition else ""
+        return clean(f"{self.datasets.get(dataset, dataset)} {protocol}{under}")
 
     def ordered_methods(self, entries: Iterable[str]) -> list[str]:
         """The different entries in the order of the tables."""
@@ -78,13 +82,15 @@ class Naming:
         """The different entries in the order of the tables."""
         return _ordered(entries, self.evaluations)
 
-    def ordered_splits(self, splits: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        """The different (dataset, protocol) pairs in the order of the tables."""
+    def ordered_splits(self, splits: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        """The different (dataset, protocol), or (dataset, protocol, condition), in the order of the tables."""
         datasets = list(self.datasets)
 
-        def order(split: tuple[str, str]) -> tuple[int, str, int, str]:
-            dataset, protocol = split
-            return _place(dataset, datasets), dataset, _place(protocol, self.protocols.get(dataset, ())), protocol
+        def order(split: tuple[str, ...]) -> tuple[int | str, ...]:
+            dataset, protocol, condition = (*split, "")[:3]
+            protocols = self.protocols.get(dataset, ())
+            place = _place(dataset, datasets), dataset, _place(protocol, protocols), protocol
+            return *place, _place(condition, self.conditions), condition
 
         return sorted(set(splits), key=order)
 
@@ -110,21 +116,32 @@ def naming_of(config: Config) -> Naming:
     return Naming(
         methods={name: method.title or method.default_title(name, config) for name, method in config.methods.items()},
         datasets={name: dataset.title for name, dataset in config.datasets.items()},
-        evaluations={name: evaluation.title for name, evaluation in evaluations},
+        evaluations={name: evaluation.title + _where(evaluation.target, config) for name, evaluation in evaluations},
         protocols={name: tuple(dataset.protocols) for name, dataset in config.datasets.items()},
         classes={name: names for name, dataset in config.datasets.items() if (names := _classes(dataset))},
         unranked=frozenset(name for name, method in config.methods.items() if not METHODS[method.kind].ranked),
         published_as={name: method.published_as for name, method in config.methods.items() if method.published_as},
         published_datasets={name: None for name, dataset in config.datasets.items() if dataset.synthetic},
-        published_evaluations={name: evaluation.published_as for name, evaluation in evaluations},
+        published_evaluations={
+            name: evaluation.published_as for name, evaluation in evaluations if not evaluation.target
+        },
         encoders={name: _encoder(config.recipes[method.recipe].encoder) for name, method in config.methods.items()},
-        baseline=config.baseline,
+        baselines=config.comparisons.baselines,
         sources={name: _sources(method, config) for name, method in config.methods.items()},
         evaluation_sources={
             name: _cited(item.title, source) for name, item in evaluations if (source := EVALUATIONS[item.kind].source)
         },
-        fractions={name: item.label_fraction for name, item in evaluations if item.label_fraction is not None},
+        fractions={
+            name: item.label_fraction
+            for name, item in evaluations
+            if item.label_fraction is not None and not item.target
+        },
+        conditions=tuple(dict.fromkeys(condition for _, item in evaluations for condition in item.conditions)),
     )
+
+
+def _where(target: Transfer | None, config: Config) -> str:
+    return f", transferred to {config.datasets[target.dataset].title} {target.protocol}" if target else ""
 
 
 def _sources(method: Any, config: Config) -> str:

@@ -8,7 +8,7 @@ and only within a block is one row better than another.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from ikem.report.costs import Cost
@@ -21,8 +21,8 @@ from ikem.report.summary import Cell, Summary, summarize
 DAGGER, DOUBLE_DAGGER = "†", "‡"
 """Mark figures on data that are not the published number of clips, and on data of which clips were rejected."""
 
-Split = tuple[str, str]
-"""(dataset, protocol) entries."""
+Split = tuple[str, ...]
+"""(dataset, protocol) entries, and the condition of an evaluation that has some."""
 
 
 @dataclass(frozen=True)
@@ -129,14 +129,19 @@ def lay_out(
 ) -> Table:
     """Lay out the table of one evaluation."""
     summaries = summarize(rows, missing, evaluation)
-    splits = tuple(naming.ordered_splits((cell.dataset, cell.protocol) for cell in summaries))
+    splits = tuple(naming.ordered_splits(cell.split for cell in summaries))
     published = {
         cell: value
         for cell in summaries
-        if (value := published_value(naming, cell.method, cell.streams, cell.dataset, cell.protocol, evaluation))
+        if not cell.condition
+        and (value := published_value(naming, cell.method, cell.streams, cell.dataset, cell.protocol, evaluation))
     }
     builder = _Builder(naming, splits, summaries, published, costs or {})
-    sections = [builder.overview(), *map(builder.details, splits), *builder.others(evaluation)]
+    sections = [
+        builder.overview(),
+        *(builder.details(split) for split in splits if len(split) == 2),
+        *builder.others(evaluation),
+    ]
     return Table(
         evaluation=evaluation,
         title=naming.evaluation(evaluation),
@@ -160,11 +165,13 @@ def ordered_lines(cells: Iterable[Cell], naming: Naming) -> list[tuple[str, str]
 
 
 def gain_of(summaries: Mapping[Cell, Summary], cell: Cell, naming: Naming) -> float | None:
-    """Top-1 of a cell minus that of the baseline with the same streams on the same split, in points."""
-    ours, theirs = summaries.get(cell), None
-    if naming.baseline and cell.method != naming.baseline:
-        theirs = summaries.get(Cell(naming.baseline, cell.streams, cell.dataset, cell.protocol))
-    return ours.top1.mean - theirs.top1.mean if ours and ours.top1 and theirs and theirs.top1 else None
+    """Top-1 of a cell minus that of the first baseline with its streams, encoder and split, in points."""
+    ours, encoder = summaries.get(cell), naming.encoders.get(cell.method)
+    for name in naming.baselines:
+        theirs = summaries.get(replace(cell, method=name))
+        if theirs and theirs.top1 and naming.encoders.get(name) == encoder:
+            return ours.top1.mean - theirs.top1.mean if ours and ours.top1 and name != cell.method else None
+    return None
 
 
 class _Builder:
@@ -208,8 +215,8 @@ class _Builder:
         devices = texts_of[-1] - {""}
         used = [column for column in range(len(header)) if column < 3 or texts_of[column] - {""}]
         note = self._counts(split)
-        if self.naming.baseline and texts_of[4] - {""}:
-            note += f" Gain: over {self.naming.method(self.naming.baseline)} with the same streams."
+        if texts_of[4] - {""}:
+            note += f" Gain: over {' or '.join(map(self.naming.method, self.naming.baselines))} with the same streams."
         if texts_of[5] - {""}:
             note += " Published: in brackets which epoch the source selected."
         if len(devices) == 1:
@@ -227,10 +234,11 @@ class _Builder:
 
     def others(self, evaluation: str) -> list[Section]:
         """What others published for the same cells."""
-        lines = published_lines(self.naming, self.splits, evaluation, self.published.values())
+        splits = [(split[0], split[1]) for split in self.splits if len(split) == 2]
+        lines = published_lines(self.naming, splits, evaluation, self.published.values())
         if not lines:
             return []
-        splits = [split for split in self.splits if any(split in values for _, _, values in lines)]
+        splits = [split for split in splits if any(split in values for _, _, values in lines)]
         blocks: dict[str, list[tuple[Entry, ...]]] = {}
         for method, streams, values in lines:
             found = list(values.values())
@@ -315,9 +323,7 @@ class _Builder:
 
     def _counts(self, split: Split) -> str:
         """Clips of a split, in a sentence."""
-        found = [
-            item for cell, item in self.summaries.items() if (cell.dataset, cell.protocol) == split and item.values
-        ]
+        found = [item for cell, item in self.summaries.items() if cell.split == split and item.values]
         if not found:
             return ""
         train, test = max(pair for item in found for pair in item.clips)
@@ -328,7 +334,7 @@ class _Builder:
         )
 
     def _cell(self, line: tuple[str, str], split: Split) -> Cell:
-        return Cell(line[0], line[1], split[0], split[1])
+        return Cell(line[0], line[1], *split)
 
     def _entry(self, line: tuple[str, str], split: Split) -> Entry:
         cell = self._cell(line, split)
@@ -392,7 +398,7 @@ def _symbols(summary: Summary) -> str:
 def _legend(summaries: Mapping[Cell, Summary], splits: Iterable[Split], naming: Naming) -> dict[str, str]:
     incomplete, rejected = [], {}
     for split in splits:
-        cells = [summary for cell, summary in summaries.items() if (cell.dataset, cell.protocol) == split]
+        cells = [summary for cell, summary in summaries.items() if cell.split == split]
         clips = sorted({pair for summary in cells if not summary.complete for pair in summary.clips})
         if clips:
             numbers = ", ".join(f"{train} / {test}" for train, test in clips)

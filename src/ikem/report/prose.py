@@ -18,11 +18,11 @@ def describe(
 ) -> dict[str, list[str]]:
     """Sentences by heading, in the order of the page; every item is a line of a list."""
     asked = naming.ordered_methods(name for block in config.benchmark for name in block.methods)
-    datasets = naming.ordered_splits((block.dataset, name) for block in config.benchmark for name in block.protocols)
+    splits = naming.ordered_splits((block.dataset, name) for block in config.benchmark for name in block.protocols)
     found = {
         "Method": [_method(config, naming, name) for name in asked],
-        "Data": [_data(config, name, counts) for name in dict.fromkeys(dataset for dataset, _ in datasets)],
-        "Split": [_split(config, naming, *split, counts) for split in datasets],
+        "Data": [_data(config, name, counts) for name in dict.fromkeys(split[0] for split in splits)],
+        "Split": [_split(config, naming, split[0], split[1], counts) for split in splits],
         "Schedule": [_recipe(config, naming, name, asked) for name in _recipes(config, asked)],
         "Hardware": _hardware(records),
     }

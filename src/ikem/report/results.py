@@ -33,6 +33,7 @@ COLUMNS = (
     "evaluation",
     "seed",
     "label_subset",
+    "condition",
     "metric",
     "value",
     "train_clips",
@@ -46,7 +47,7 @@ COLUMNS = (
 
 _PLACES = 4
 """Decimals of a percentage in results.csv."""
-_TEXT = ("dataset", "protocol", "method", "streams", "evaluation")
+_TEXT = ("dataset", "protocol", "method", "streams", "evaluation", "condition")
 _WHOLE = ("seed", "label_subset", "train_clips", "test_clips", "classes", "rejected_clips")
 
 Confusion = np.ndarray[tuple[int, int], np.dtype[np.int64]]
@@ -71,7 +72,9 @@ class Row(BaseModel):
     seed: int
     """Seed of the run."""
     label_subset: int | None = None
-    """Number of the label subset; only semi-supervised evaluations have one."""
+    """Number of the label subset; only evaluations that draw clips with labels have one."""
+    condition: str = Field("", max_length=200)
+    """Under which of its conditions the evaluation tested, in words; only some have conditions."""
     metrics: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)]] = Field(min_length=1)
     """Metrics by name, see `ikem.evaluations.metrics.METRICS`. `best_epoch_top1` is never the headline: it is the top-1
     of the epoch that is best on the test clips, so the test labels chose it."""
@@ -155,7 +158,7 @@ def write_results(rows: Iterable[Row], missing: Iterable[Missing], path: str | P
     lines = [((*_row_order(row), number), line) for row in found for number, line in enumerate(_lines(row))]
     for cell in sorted(set(missing)):
         line = {column: str(getattr(cell, column, "")) for column in COLUMNS}
-        order = (cell.dataset, cell.protocol, cell.evaluation, cell.method, (9, ()), cell.seed, -1, 0)
+        order = (cell.dataset, cell.protocol, cell.evaluation, cell.method, (9, ()), cell.seed, -1, "", 0)
         lines.append((order, line | {"note": spreadsheet_cell(clean(cell.reason)) or "no reason was given"}))
     stream = io.StringIO()
     writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
@@ -180,7 +183,7 @@ def read_results(path: str | Path) -> tuple[list[Row], list[Missing]]:
             numbered = [(reader.line_num, line) for line in reader]
             for number, line in numbered:
                 if line["note"]:
-                    names = {key: line[key] for key in _TEXT if key != "streams"}
+                    names = {key: line[key] for key in _TEXT if key not in ("streams", "condition")}
                     try:
                         missing.append(Missing(**names, seed=int(line["seed"]), reason=text_of_cell(line["note"])))
                     except ValueError as error:
@@ -251,7 +254,8 @@ def streams_order(streams: str) -> tuple[int, tuple[int, ...]]:
 
 def _row_order(row: Row) -> tuple[Any, ...]:
     subset = -1 if row.label_subset is None else row.label_subset
-    return row.dataset, row.protocol, row.evaluation, row.method, streams_order(row.streams), row.seed, subset
+    order = row.dataset, row.protocol, row.evaluation, row.method, streams_order(row.streams), row.seed, subset
+    return *order, row.condition
 
 
 def _lines(row: Row) -> Iterator[dict[str, str]]:
@@ -305,6 +309,7 @@ def _require_different(rows: Iterable[Row], location: str) -> None:
         key = _row_order(row)
         if key in seen:
             subset = "" if row.label_subset is None else f", label subset {row.label_subset}"
+            subset += f", {row.condition}" if row.condition else ""
             cell = f"{row.dataset} {row.protocol} {row.method} {row.streams} {row.evaluation}, seed {row.seed}{subset}"
             raise InputError(f"given twice: {cell}", location=location)
         seen.add(key)

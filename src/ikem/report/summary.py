@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ikem.evaluations.metrics import METRICS
 from ikem.report.results import Missing, Row, streams_order
+from ikem.report.statistics import accuracy_interval
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Which figures a mean is taken of."""
+    """Which figures a mean is taken of.
+
+    Attributes:
+        method, streams, dataset, protocol, condition: as in results.csv; `condition` is empty where there is none.
+    """
 
     method: str
     streams: str
     dataset: str
     protocol: str
+    condition: str = ""
+
+    @property
+    def split(self) -> tuple[str, ...]:
+        """The column: (dataset, protocol), and the condition if there is one."""
+        return (self.dataset, self.protocol, self.condition) if self.condition else (self.dataset, self.protocol)
 
 
 @dataclass(frozen=True)
@@ -68,45 +79,39 @@ class Summary:
         return self.metrics.get("top1")
 
     @property
-    def interval(self) -> tuple[float, float] | None:
-        """95 % interval of top-1 for the finite number of test clips: Wilson's (JASA 1927), of the mean over runs.
-
-        It says nothing of how far seeds are apart; the deviation does.
-        """
-        return wilson(self.top1.mean, min(test for _, test in self.clips)) if self.top1 else None
-
-    @property
     def best_epoch_top1(self) -> Figure | None:
         """Top-1 of the best test epochs."""
         return self.metrics.get("best_epoch_top1")
 
-
-def wilson(percent: float, trials: int, level: float = 0.95) -> tuple[float, float]:
-    """Score interval of a share of `trials`, percent (Wilson 1927, doi 10.1080/01621459.1927.10502953)."""
-    z = statistics.NormalDist().inv_cdf((1 + level) / 2)
-    share, scale = percent / 100, 1 + z * z / trials
-    center = (share + z * z / (2 * trials)) / scale
-    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / scale
-    return 100 * max(0.0, center - half), 100 * min(1.0, center + half)
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the headline over the clips tested, percent."""
+        return None if self.top1 is None else accuracy_interval(self.top1.mean, min(test for _, test in self.clips))
 
 
 def summarize(rows: Iterable[Row], missing: Iterable[Missing], evaluation: str) -> dict[Cell, Summary]:
     """Summaries of one evaluation.
 
     What is missing is known by method, not by stream: its reason goes to each stream that the method has in any split,
-    or to one without a name (`streams` empty) if the method has no figures at all.
+    or to one without a name (`streams` empty) if the method has no figures at all. So it is with conditions.
     """
     groups: dict[Cell, list[Row]] = {}
     streams: dict[str, set[str]] = {}
+    conditions: set[str] = set()
     for row in rows:
         if row.evaluation == evaluation:
-            groups.setdefault(Cell(row.method, row.streams, row.dataset, row.protocol), []).append(row)
+            cell = Cell(row.method, row.streams, row.dataset, row.protocol, row.condition)
+            groups.setdefault(cell, []).append(row)
             streams.setdefault(row.method, set()).add(row.streams)
+            conditions.add(row.condition)
     reasons: dict[Cell, list[Missing]] = {}
     for gap in missing:
         if gap.evaluation == evaluation:
-            for stream in sorted(streams.get(gap.method, {""})):
-                reasons.setdefault(Cell(gap.method, stream, gap.dataset, gap.protocol), []).append(gap)
+            for stream, condition in itertools.product(
+                sorted(streams.get(gap.method, {""})), sorted(conditions or {""})
+            ):
+                cell = Cell(gap.method, stream, gap.dataset, gap.protocol, condition)
+                reasons.setdefault(cell, []).append(gap)
     return {
         cell: _summary(groups.get(cell, []), reasons.get(cell, [])) for cell in sorted({*groups, *reasons}, key=_order)
     }
@@ -124,8 +129,8 @@ def widest(cells: Iterable[Cell]) -> dict[str, str]:
     return chosen
 
 
-def _order(cell: Cell) -> tuple[str, str, str, str]:
-    return cell.method, cell.streams, cell.dataset, cell.protocol
+def _order(cell: Cell) -> tuple[str, ...]:
+    return cell.method, cell.streams, cell.dataset, cell.protocol, cell.condition
 
 
 def _summary(rows: Sequence[Row], gaps: Sequence[Missing]) -> Summary:

@@ -10,6 +10,7 @@ import io
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -89,7 +90,7 @@ def as_markdown(table: Table) -> str:
         parts.append("\n".join(f"- \\[{number}\\] {escape(text)}" for number, text in enumerate(table.footnotes, 1)))
     if table.sources:
         parts += ["## Sources", "\n".join(f"- {escape(source)}" for source in table.sources)]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def as_csv(table: Table, naming: Naming) -> str:
@@ -97,8 +98,8 @@ def as_csv(table: Table, naming: Naming) -> str:
     lines: list[dict[str, str]] = []
     for method, streams in ordered_lines(table.summaries, naming):
         line = {"method": method, "title": spreadsheet_cell(naming.method(method)), "streams": streams}
-        for dataset, protocol in table.splits:
-            line |= _csv_cell(table, Cell(method, streams, dataset, protocol), naming)
+        for split in table.splits:
+            line |= _csv_cell(table, Cell(method, streams, *split), naming)
         lines.append(line)
     columns = list(dict.fromkeys(column for line in lines for column in line))
     stream = io.StringIO()
@@ -239,7 +240,7 @@ def _markdown_entry(entry: Entry) -> str:
 
 def _csv_cell(table: Table, cell: Cell, naming: Naming) -> dict[str, str]:
     summary = table.summaries.get(cell)
-    prefix = f"{cell.dataset}/{cell.protocol}"
+    prefix = "/".join(cell.split)
     metrics = summary.metrics if summary else {}
     figures = {name: metrics.get(name) for name, metric in METRICS.items() if metric.unit == "percent"}
     line: dict[str, str] = {}
@@ -247,22 +248,22 @@ def _csv_cell(table: Table, cell: Cell, naming: Naming) -> dict[str, str]:
         line[f"{prefix} {name}"] = f"{figure.mean:.2f}" if figure else ""
         deviation = figure.deviation if figure else None
         line[f"{prefix} {name}_deviation"] = "" if deviation is None else f"{deviation:.2f}"
-    low, high = (summary.interval if summary else None) or ("", "")
-    line[f"{prefix} interval_low"] = f"{low:.2f}" if low != "" else ""
-    line[f"{prefix} interval_high"] = f"{high:.2f}" if high != "" else ""
+    interval = summary.interval if summary else None
+    for name, end in zip(("low", "high"), interval or (None, None), strict=True):
+        line[f"{prefix} top1_{name}"] = "" if end is None else f"{end:.2f}"
     gain = gain_of(table.summaries, cell, naming)
     line[f"{prefix} gain"] = "" if gain is None else f"{gain:.2f}"
     line[f"{prefix} seeds"] = str(summary.seeds) if summary else ""
     line[f"{prefix} runs"] = str(len(summary.values)) if summary else ""
     line[f"{prefix} complete"] = ("yes" if summary.complete else "no") if summary and summary.values else ""
-    if any((other.dataset, other.protocol) == (cell.dataset, cell.protocol) for other in table.published):
+    if any(other.split == cell.split for other in table.published):
         value = table.published.get(cell)
         line[f"{prefix} published_top1"] = value.top1 if value else ""
         line[f"{prefix} published_selection"] = value.selection if value else ""
         line[f"{prefix} published_key"] = value.work.key if value else ""
     line[f"{prefix} rejected_clips"] = str(summary.rejected_clips) if summary and summary.values else ""
     if table.costs:
-        cost = table.costs.get(cell)
+        cost = table.costs.get(replace(cell, condition=""))
         line[f"{prefix} parameters"] = str(cost.parameters) if cost else ""
         line[f"{prefix} gflops"] = f"{cost.gflops:.6f}" if cost else ""
         seconds = cost.train_seconds if cost else None

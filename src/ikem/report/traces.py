@@ -38,6 +38,7 @@ def traces_of(plan: Plan, naming: Naming) -> Traces:
     confusions = [
         ConfusionFile(path, keys["dataset"], keys["protocol"], keys["method"], evaluation)
         for evaluation, keys, job in plan.cells("linear")
+        if plan.config.evaluations[evaluation].target is None
         for path in [job.output.with_name(f"{job.output.stem}.confusion.npz")]
         if path.exists()
     ]

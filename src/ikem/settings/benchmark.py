@@ -83,6 +83,18 @@ class Compute(Settings):
     """What the job that gathers results into tables, figures and the report asks of a scheduler."""
 
 
+class Comparisons(Settings):
+    """How tables compare methods."""
+
+    baselines: tuple[Name, ...] = Field(("skeletonclr",), max_length=100, strict=False)
+    """Method entries that others are compared with: each with the first of them that has the same encoder and as many
+    streams."""
+    level: float = Field(0.05, gt=0, lt=0.5)
+    """A difference is called one if its corrected p-value is below this; intervals cover 1 - level."""
+    resamples: int = Field(10_000, ge=100, le=1_000_000)
+    """Draws of the bootstrap."""
+
+
 class Config(Settings):
     """A whole benchmark."""
 
@@ -100,10 +112,10 @@ class Config(Settings):
     """Methods by name: changes of published entries, or entries of your own."""
     evaluations: dict[Name, EvaluationEntry] = Field(default_factory=dict)
     """Evaluations by name: changes of published entries, or entries of your own."""
-    baseline: Name | None = None
-    """Method that the tables give the gain over, at equal streams; none: no gain is given."""
     benchmark: tuple[Block, ...] = Field(min_length=1, max_length=1000, strict=False)
     """What is to be run."""
+    comparisons: Comparisons = Comparisons()
+    """How tables compare methods."""
     compute: Compute = Compute()
     """Where and how jobs compute, and what they ask of a scheduler."""
 
@@ -127,6 +139,10 @@ class Config(Settings):
                 if both:
                     key = f"datasets.{name}.protocols.{protocol}.test"
                     yield f"{key}: {sorted(both, key=str)} trains already; allowed are values not in train"
+        if self.compute.device == "cpu":
+            for name, recipe in self.recipes.items():
+                if recipe.precision == "tf32":
+                    yield f"recipes.{name}.precision: tf32 is not known to a CPU; allowed are float32 and bfloat16"
         for name, method in self.methods.items():
             unknown = list(_unknown(f"methods.{name}.recipe", method.recipe, self.recipes))
             yield from unknown
@@ -135,8 +151,9 @@ class Config(Settings):
                     method.check(name, self)
             except ValueError as error:
                 yield str(error)
-        if self.baseline is not None:
-            yield from _unknown("baseline", self.baseline, self.methods)
+        yield from self._faults_of_evaluations()
+        for value in self.comparisons.baselines:
+            yield from _unknown("comparisons.baselines", value, self.methods)
         for number, block in enumerate(self.benchmark):
             key = f"benchmark.{number}"
             yield from _unknown(f"{key}.dataset", block.dataset, self.datasets)
@@ -148,6 +165,33 @@ class Config(Settings):
             ):
                 for value in getattr(block, part):
                     yield from _unknown(f"{key}.{part}", value, known)
+
+    def _faults_of_evaluations(self) -> Iterator[str]:
+        for name, evaluation in self.evaluations.items():
+            key, target = f"evaluations.{name}", evaluation.target
+            if target is not None:
+                yield from _unknown(f"{key}.target.dataset", target.dataset, self.datasets)
+                if target.dataset in self.datasets:
+                    known = self.datasets[target.dataset].protocols
+                    yield from _unknown(f"{key}.target.protocol", target.protocol, known)
+            try:
+                evaluation.check(name, self)
+            except ValueError as error:
+                yield str(error)
+        for number, block in enumerate(self.benchmark):
+            for name in block.evaluations:
+                target = self.evaluations[name].target if name in self.evaluations else None
+                if target is not None and {target.dataset, block.dataset} <= set(self.datasets):
+                    key = f"benchmark.{number}.evaluations: {name!r}"
+                    yield from self._faults_of_transfer(key, block, target.dataset, target.protocol)
+
+    def _faults_of_transfer(self, key: str, block: Block, dataset: str, protocol: str) -> Iterator[str]:
+        if dataset == block.dataset and protocol in block.protocols:
+            yield f"{key} has the target {dataset} {protocol}, which the encoders are pretrained on"
+        for part in ("skeleton", "prepare"):
+            here, there = (getattr(self.datasets[name], part) for name in (block.dataset, dataset))
+            if here != there:
+                yield f"{key} has the target {dataset}, whose {part} is {there}; that of {block.dataset} is {here}"
 
 
 def _unknown(key: str, value: str, known: Collection[str]) -> Iterator[str]:

@@ -113,13 +113,24 @@ class Decode(Settings):
     counted and not used."""
 
 
+Center = Literal["frame", "first-frame"]
+Turn = Literal["frame", "none"]
+Scale = Literal["none", "unit-range"]
+
+
 class Prepare(Settings):
     """From clips to arrays of one size."""
 
     frames: int = Field(50, ge=8, le=1000)
     """Frames T that each clip is resized to."""
-    turn: bool = True
-    """Turn each body about the vertical axis until its shoulders are along x."""
+    center: Center = "frame"
+    """What lies at the origin: each body's center joint in each frame (as published), or that of the first body in the
+    first frame, which keeps how bodies move through the room (Chen et al. 2021, CTR-GCN, arXiv 2107.12213)."""
+    turn: Turn = "frame"
+    """Turn each body about the vertical axis, in each frame, until its shoulders are along x (as published); or not."""
+    scale: Scale = "none"
+    """Leave meters (as published), or map each axis of a clip to [-1, 1] by the range that it has in the clip
+    (CTR-GCN)."""
 
 
 class Paper(Settings):

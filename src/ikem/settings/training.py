@@ -24,6 +24,14 @@ class SGD(Settings):
     """Nesterov's momentum."""
 
 
+class Adam(Settings):
+    """Adam (Kingma and Ba 2015, arXiv 1412.6980); its weight decay is an L2 penalty."""
+
+    kind: Literal["adam"] = "adam"
+    betas: tuple[Share, Share] = Field((0.9, 0.999), strict=False)
+    """Decay rates of the means of the gradient and of its square."""
+
+
 class AdamW(Settings):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv 1711.05101)."""
 
@@ -32,7 +40,7 @@ class AdamW(Settings):
     """Decay rates of the means of the gradient and of its square."""
 
 
-Optimizer = Annotated[Annotated[SGD | AdamW, Field(discriminator="kind")], default_kind("sgd")]
+Optimizer = Annotated[Annotated[SGD | Adam | AdamW, Field(discriminator="kind")], default_kind("sgd")]
 
 
 class StepDecay(Settings):
@@ -51,6 +59,8 @@ class CosineDecay(Settings):
     kind: Literal["cosine"] = "cosine"
     warmup_epochs: int = Field(0, ge=0, le=Count)
     """Epochs of linear warm-up."""
+    warmup_from_zero: bool = False
+    """Whether the rate of the first epoch is zero, as published with PSTL; else its first step is above zero."""
     final: float = Field(0.0, ge=0, le=1)
     """Share of the learning rate that the cosine ends at."""
 
@@ -68,7 +78,7 @@ class Schedule(Settings):
     learning_rate: float = Field(gt=0, le=1000)
     """Learning rate of the first epochs."""
     weight_decay: float = Field(1e-4, ge=0, le=100)
-    """Weight decay: an L2 penalty with SGD, decoupled with AdamW."""
+    """Weight decay: an L2 penalty with SGD and Adam, decoupled with AdamW."""
     optimizer: Optimizer = SGD()
     """What moves the parameters."""
     decay: Decay = StepDecay()
@@ -168,8 +178,9 @@ class Recipe(Settings):
     """Leave out the last, smaller batch of an epoch."""
     augmentations: tuple[AugmentationEntry, ...] = Field(PUBLISHED, max_length=100, strict=False)
     """What turns a clip into its views, in this order; all training of the recipe's methods has the same."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the encoders."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """Arithmetic of the encoders. tf32: factors of 10 bits in convolutions and products of a GPU, losses included; a
+    CPU refuses it. bfloat16: under autocast, losses in float32."""
 
     @model_validator(mode="after")
     def _stages(self) -> Recipe:

@@ -91,8 +91,8 @@ class Clips:
         if not cut:
             return
         # All numbers at once: a copy for each batch would wait for what the device is doing.
-        places = torch.from_numpy(np.concatenate(cut)).to(self._device)
-        parts = torch.split(places, [len(rows) for rows in cut])
+        order = send(torch.from_numpy(np.concatenate(cut)), self._device)
+        parts = torch.split(order, [len(rows) for rows in cut])
         for rows, position in zip(parts, self._positions(cut, parts), strict=True):
             yield Batch(rows, position, self._lengths.index_select(0, rows))
 
@@ -116,8 +116,16 @@ class Clips:
 
     def _fetch(self, rows: NDArray[np.int64]) -> Tensor:
         """What a batch needs of the memory map, in memory that a GPU can copy from by itself."""
-        read = self._read(rows)
-        return read.pin_memory() if self._device.type == "cuda" else read
+        return _pinned(self._read(rows), self._device)
+
+
+def send(value: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the host on a device; a GPU copies it by itself, when it has done what was asked of it before."""
+    return _pinned(value, device).to(device, non_blocking=True)
+
+
+def _pinned(value: Tensor, device: torch.device) -> Tensor:
+    return value.pin_memory() if device.type == "cuda" else value
 
 
 def _free_bytes(device: torch.device) -> int:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -131,12 +131,11 @@ def train(
                 bar.step(epoch + 1, last_epoch, step + 1, len(cut), len(cut[step]))
                 due = job.asked_to_leave or time.monotonic() - saved >= 60 * checkpoint_minutes
                 if due and step + 1 < len(cut):
-                    so_far = {name: value.item() for name, value in sums.items()}
-                    progress |= {"epoch": epoch, "step": step + 1, "sums": so_far}
+                    progress |= {"epoch": epoch, "step": step + 1, "sums": _read(sums)}
                     _save(job, checkpoint, trainer, progress)
                     saved = time.monotonic()
                     job.leave_if_asked()
-            means = {name: value.item() / len(cut) for name, value in sums.items()}
+            means = {name: value / len(cut) for name, value in _read(sums).items()}
             _require_finite(means, training_tensors(trainer), epoch)
             progress["history"].append({"epoch": epoch + 1, "learning_rate": rate, **means})
             progress |= {"epoch": epoch + 1, "step": 0, "sums": {}}
@@ -190,15 +189,27 @@ def _resume(job: RunningJob, checkpoint: Path, trainer: Trainer) -> dict[str, An
     return progress
 
 
+def _read(sums: Mapping[str, Tensor]) -> dict[str, float]:
+    """Values of the device, read at once."""
+    return dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True)) if sums else {}
+
+
 def _require_finite(losses: Mapping[str, float], tensors: Mapping[str, Tensor], epoch: int) -> None:
     """Raise InputError if a loss, or a tensor to be saved, is no finite number any more."""
     hint = "Lower the learning rate, or look at the data; the last checkpoint has not been touched"
     for name, value in losses.items():
         if not math.isfinite(value):
             raise InputError(f"the loss of {name} is {value} in epoch {epoch + 1}", hint=hint)
-    for name, tensor in tensors.items():
-        if not bool(tensor.isfinite().all()):
-            raise InputError(f"{name} has numbers that are not finite in epoch {epoch + 1}", hint=hint)
+    if not _finite(tensors.values()):
+        name = next(name for name, tensor in tensors.items() if not _finite([tensor]))
+        raise InputError(f"{name} has numbers that are not finite in epoch {epoch + 1}", hint=hint)
+
+
+def _finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether all numbers are finite: the largest of each tensor, then one value that is read from the device."""
+    values = [tensor for tensor in tensors if tensor.is_floating_point() and tensor.numel()]
+    by_device = [[value for value in values if value.device == device] for device in {value.device for value in values}]
+    return all(bool(torch.stack(torch._foreach_norm(group, math.inf)).isfinite().all()) for group in by_device)
 
 
 def _report(epoch: int, last: int, losses: Mapping[str, float], rate: float, seconds: float, share: float) -> None:

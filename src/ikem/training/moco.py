@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ikem.encoders.heads import exchange_head, projection_head
 from ikem.encoders.initialization import initialize
+from ikem.encoders.pooling import pool
 from ikem.encoders.registry import build_encoder
 from ikem.losses.cross_modal import implicit_losses, mined_losses
 from ikem.losses.infonce import info_nce
@@ -33,6 +34,15 @@ class Branch(nn.Module):
         """(N, M, C, T, V) to the embedding (N, hidden_dim) and the normalized feature (N, D), float32 at least."""
         embedding = self.encoder(x, dropout_seed)
         return embedding, unit(self.head(embedding))
+
+    def features(self, x: Tensor, dropout_seed: int) -> Tensor:
+        """(N, M, C, T, V) to what the encoder pools, (N * M, hidden_dim, T', V); `project` takes it further."""
+        features: Tensor = self.encoder.features(x, dropout_seed)  # type: ignore[operator]
+        return features
+
+    def project(self, features: Tensor, bodies: int) -> Tensor:
+        """(N * M, hidden_dim, T', V) of M bodies to the normalized feature (N, D)."""
+        return unit(self.head(pool(features, bodies)))
 
 
 def unit(x: Tensor) -> Tensor:
@@ -58,6 +68,7 @@ class MomentumContrast(nn.Module):
         seed: fixes parameters and queues.
         initialization: see `ikem.encoders.initialization`.
         mask_own_keys: whether older keys of a query's own clip are left out of the queue.
+        head: makes the projection head of a branch, from its two widths.
     """
 
     def __init__(
@@ -72,6 +83,7 @@ class MomentumContrast(nn.Module):
         seed: int,
         initialization: Initialization = "published",
         mask_own_keys: bool = False,
+        head: Callable[[int, int], nn.Module] = projection_head,
     ) -> None:
         super().__init__()
         self.modalities = tuple(modalities)
@@ -81,7 +93,7 @@ class MomentumContrast(nn.Module):
         with torch.random.fork_rng(devices=[]):  # the layers draw before `initialize` does
             for name in self.modalities:
                 for branches in (self.query, self.key):
-                    branches[name] = Branch(skeleton, settings, projection_head(*dims))
+                    branches[name] = Branch(skeleton, settings, head(*dims))
                 if len(self.modalities) > 1:
                     self.exchange_head[name] = exchange_head(*dims, len(self.modalities))
         for name in self.modalities:
@@ -113,8 +125,6 @@ class MomentumContrast(nn.Module):
     ) -> dict[str, Tensor]:
         """The forward half of a step: the keys follow; keys; queries; losses; the queues take the keys.
 
-        (They take them when the next step begins or the state is saved: the backward pass still needs what they held.)
-
         Args:
             query_view: each modality (B, M, C, T, V) of the first view.
             key_view: the same of the second view.
@@ -128,21 +138,15 @@ class MomentumContrast(nn.Module):
         Returns:
             the loss of each modality; their sum is to be minimized.
         """
-        self.queue.flush()
-        options = {}  # the kernels have no argument for it
-        if self.mask_own_keys:
-            assert clips is not None
-            options["masked"] = self.queue.clips == clips[:, None]
         names = self.modalities
         exchange = stage == "exchange"
         if exchange and (len(names) < 2 or not (explicit or implicit)):
             raise ValueError("an exchange needs two modalities or more, and an explicit or an implicit loss")
-        seeds = {(name, role): seed_for(dropout_seed, name, role) for name in names for role in ("query", "key")}
-        with torch.no_grad():  # first: the queries' activations, once there, stay until the backward pass
-            self._follow(names if follow is None or not exchange else follow)
-            views = [(key_view[name], seeds[name, "key"]) for name in names]
-            keys = torch.stack([key for _, key in call_at_once([self.key[name] for name in names], views)])
-        views = [(query_view[name], seeds[name, "query"]) for name in names]
+        # First: the queries' activations, once there, stay until the backward pass.
+        keys = self.keys(key_view, dropout_seed, follow if exchange else None)
+        masked = self.own_keys(clips)
+        options = {} if masked is None else {"masked": masked}  # the kernels have no argument for it
+        views = [(query_view[name], seed_for(dropout_seed, name, "query")) for name in names]
         embedded, each_query = zip(*call_at_once([self.query[name] for name in names], views), strict=True)
         queries = torch.stack(each_query)
         if exchange:
@@ -157,10 +161,40 @@ class MomentumContrast(nn.Module):
         else:
             each = zip(queries, keys, self.queue.stacked, strict=True)
             losses = torch.stack([info_nce(*parts, self.temperature, **options) for parts in each])
-        self.queue.enqueue(keys, clips if self.mask_own_keys else None)
+        self.enqueue(keys, clips)
         return dict(zip(names, losses.unbind(), strict=True))
 
     @torch.no_grad()
+    def keys(self, view: Mapping[str, Tensor], dropout_seed: int, follow: Collection[str] | None = None) -> Tensor:
+        """Begin a step: the queues take the keys that are pending, the key encoders follow the query encoders.
+
+        Args:
+            view: each modality (B, M, C, T, V) of the keys' view.
+            dropout_seed: fixes all dropout masks of the step.
+            follow: modalities whose key encoder follows; None: all.
+
+        Returns:
+            the keys, (A, B, D) for A modalities.
+        """
+        self.queue.flush()
+        self._follow(self.modalities if follow is None else follow)
+        views = [(view[name], seed_for(dropout_seed, name, "key")) for name in self.modalities]
+        return torch.stack([key for _, key in call_at_once([self.key[name] for name in self.modalities], views)])
+
+    def own_keys(self, clips: Tensor | None) -> Tensor | None:
+        """(B, K): which columns of the queues are older keys of a clip itself; None unless `mask_own_keys`."""
+        if not self.mask_own_keys:
+            return None
+        assert clips is not None
+        return self.queue.clips == clips[:, None]
+
+    def enqueue(self, keys: Tensor, clips: Tensor | None) -> None:
+        """Give the keys (A, B, D) of the clips (B,) to the queues.
+
+        They take them when the next step begins or the state is saved: the backward pass still needs what they hold.
+        """
+        self.queue.enqueue(keys, clips if self.mask_own_keys else None)
+
     def _follow(self, names: Collection[str]) -> None:
         """Move key parameters towards the queries'; BatchNorm buffers are the keys' own."""
         for name in self.modalities:

@@ -24,7 +24,7 @@ def build_optimizer(parameters: Iterable[nn.Parameter], schedule: Mapping[str, A
     return optimizer
 
 
-OPTIMIZERS: dict[str, Any] = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}
+OPTIMIZERS: dict[str, Any] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 """PyTorch's class of each `optimizer.kind`; its options have PyTorch's names."""
 
 
@@ -49,7 +49,7 @@ def _cosine(decay: Mapping[str, Any], epoch: int) -> float:
     """Linear warm-up, then half a cosine down to `final` (Loshchilov and Hutter 2017, arXiv 1608.03983, eq. 5)."""
     warmup, last = int(decay["warmup_epochs"]), int(decay["epochs"])
     if epoch < warmup:
-        return (epoch + 1) / (warmup + 1)
+        return epoch / warmup if decay["warmup_from_zero"] else (epoch + 1) / (warmup + 1)
     passed = (epoch - warmup) / max(1, last - warmup)
     return float(decay["final"]) + (1 - float(decay["final"])) * (1 + math.cos(math.pi * passed)) / 2
 

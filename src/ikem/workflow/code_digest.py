@@ -46,7 +46,7 @@ def modules_of(settings: Mapping[str, Any]) -> set[str]:
         waiting |= {"training.loop", _module(STAGES[kind].trainer)}
     elif kind in EVALUATIONS:
         waiting |= {"evaluations.rows", _module(EVALUATIONS[kind].run)}
-    elif kind == "embed":
+    if kind in ("embed", "embed_target") or (kind in EVALUATIONS and EVALUATIONS[kind].runs_on == "frozen-encoder"):
         waiting.add("evaluations.embed")
     waiting |= {pattern.format(name) for name in _kinds(settings) for pattern in _KINDS}
     found: set[str] = set()

@@ -21,6 +21,7 @@ import filelock
 import torch
 
 from ikem.errors import InputError
+from ikem.training.precision import arithmetic, description
 from ikem.workflow.run_context import RunContext
 
 logger = logging.getLogger("ikem")
@@ -30,14 +31,17 @@ _SCHEDULERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID", "KUBERNE
 
 @contextlib.contextmanager
 def one_device(wanted: str, job: RunContext) -> Iterator[torch.device]:
-    """Yield the device to compute on; a GPU is this process's own while the block runs. The job records its name.
+    """Yield the device to compute on; a GPU is this process's own while the block runs.
+
+    In the block the process computes with the precision of the job (float32 if its settings have none), and on a GPU
+    with deterministic algorithms.
 
     Args:
         wanted: "cpu", "cuda", or "auto" (a GPU where there is one).
-        job: gets the name of the device in words.
+        job: gets the name of the device in words, and its arithmetic.
 
     Raises:
-        InputError: "cuda" is wanted and there is none.
+        InputError: "cuda" is wanted and there is none, or the device lacks the precision.
     """
     names = [] if wanted == "cpu" else usable_devices()
     if not names:
@@ -45,18 +49,18 @@ def one_device(wanted: str, job: RunContext) -> Iterator[torch.device]:
             raise InputError("no GPU can be used here", location="compute.device: cuda", hint="Set it to auto or cpu")
         if wanted == "auto":
             logger.info("no GPU can be used here: computing on the CPU")
-        job.device = "cpu"
-        yield torch.device("cpu")
+        with _use(torch.device("cpu"), "cpu", job) as device:
+            yield device
         return
     scheduler = _scheduler()
     if scheduler and len(names) == 1:
         logger.info("device %s, as the scheduler gave it", names[0])
-        with _use(0, names[0], job) as device:
+        with _use_gpu(0, names[0], job) as device:
             yield device
         return
     with _lease(names, os.environ[scheduler] if scheduler else "") as index:
         logger.info("device %s of %s", names[index], ", ".join(names))
-        with _use(index, names[index], job) as device:
+        with _use_gpu(index, names[index], job) as device:
             yield device
 
 
@@ -80,22 +84,22 @@ def _scheduler() -> str | None:
 
 
 @contextlib.contextmanager
-def _use(index: int, name: str, job: RunContext) -> Iterator[torch.device]:
+def _use_gpu(index: int, name: str, job: RunContext) -> Iterator[torch.device]:
     if os.environ.get("IKEM_PRETEND_DEVICES"):
-        job.device = f"cpu (pretended device {name})"
-        yield torch.device("cpu")
+        with _use(torch.device("cpu"), f"cpu (pretended device {name})", job) as device:
+            yield device
         return
     device = torch.device("cuda", index)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS promises nothing from run to run
-    torch.backends.cudnn.benchmark = False
-    previous = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        with torch.cuda.device(device):
-            job.device = torch.cuda.get_device_name(device)
-            yield device
-    finally:
-        torch.use_deterministic_algorithms(previous[0], warn_only=previous[1])
+    with torch.cuda.device(device), _use(device, torch.cuda.get_device_name(device), job):
+        yield device
+
+
+@contextlib.contextmanager
+def _use(device: torch.device, name: str, job: RunContext) -> Iterator[torch.device]:
+    precision = str(job.settings.get("precision", "float32"))
+    with arithmetic(device, precision):
+        job.device, job.arithmetic = name, description(device, precision)
+        yield device
 
 
 @contextlib.contextmanager

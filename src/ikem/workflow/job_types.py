@@ -18,6 +18,7 @@ from ikem.methods.registry import METHODS, STAGES, encoder_states
 from ikem.registry import JobName, job_name, subset
 from ikem.settings.benchmark import Config
 from ikem.settings.data import Dataset
+from ikem.settings.methods import MethodOptions
 from ikem.skeleton import load_skeleton
 from ikem.synthetic.settings import RAW_FILES
 
@@ -154,32 +155,60 @@ def _encoders(config: Config, keys: Keys) -> Description:
 
 
 def _embed(config: Config, keys: Keys) -> Description:
+    """Encoders run over the clips that they were pretrained on, or over those of a target."""
     method = config.methods[keys["method"]]
     settings, inputs = _encoders(config, keys)
-    dataset = subset(keys, "dataset")
-    inputs |= {f"modality_{name}": job_name("modality", dataset, modality=name) for name in method.modalities}
-    if getattr(method, "standardize", False):
-        inputs["split"] = job_name("split", subset(keys, "dataset", "protocol"))
+    dataset, protocol = keys.get("target", keys["dataset"]), keys.get("target_protocol", keys["protocol"])
+    inputs |= {
+        f"modality_{name}": job_name("modality", {"dataset": dataset}, modality=name) for name in method.modalities
+    }
+    if _standardized(method):
+        inputs["split"] = job_name("split", {"dataset": dataset, "protocol": protocol})
     return settings, inputs
 
 
+def _standardized(method: MethodOptions) -> bool:
+    return bool(getattr(method, "standardize", False))
+
+
 def _evaluation(evaluation: Evaluation, config: Config, keys: Keys) -> Description:
-    """An evaluation job."""
+    """An evaluation job.
+
+    Its clips are those of the pretraining, or of a target; then the former are inputs, too: they must not be tested.
+    """
     options = config.evaluations[keys["evaluation"]]
     method_keys = subset(keys, *RUN, "method")
     row = subset(keys, "dataset", "protocol", "method", "evaluation") | {"seed": int(keys["seed"])}
-    common = {"seed": int(keys["seed"]), "row": row, "options": options.model_dump(mode="json")}
+    settings: dict[str, Any] = {
+        "seed": int(keys["seed"]), "row": row, "options": options.model_dump(mode="json", exclude={"target"}),
+    }  # fmt: skip
     if hasattr(options, "schedule"):
-        common["options"]["schedule"] = options.schedule.job_settings() | {"epochs": options.schedule.epochs}
+        settings["options"]["schedule"] = options.schedule.job_settings() | {"epochs": options.schedule.epochs}
+    if options.tested_classes is not None:
+        settings["classes"] = list(options.tested_classes)
+    pretraining = _data_and_split(keys)
+    clips, embed = subset(keys, "dataset", "protocol"), job_name("embed", method_keys)
+    if options.target is not None:
+        clips = options.target.model_dump()
+        embed = job_name("embed_target", method_keys, target=clips["dataset"], target_protocol=clips["protocol"])
+    inputs = _data_and_split(clips)
+    if options.target is not None:
+        inputs |= {"pretraining": pretraining["prepared"], "pretraining_split": pretraining["split"]}
+    for name, entry in options.builds_on.items():
+        inputs[f"builds_on_{name}"] = job_name(config.evaluations[entry].kind, method_keys, evaluation=entry)
+    if evaluation.runs_on != "encoder":
+        inputs["embeddings"] = embed
     if evaluation.runs_on == "embeddings":
         modalities = list(config.methods[keys["method"]].modalities)
-        settings = {"modalities": modalities, "threads": config.compute.threads}
-        return common | settings, _data_and_split(keys) | {"embeddings": job_name("embed", method_keys)}
-    settings, inputs = _encoders(config, method_keys)
+        return settings | {"modalities": modalities, "threads": config.compute.threads}, inputs
+    encoders, states = _encoders(config, method_keys)
+    settings |= encoders
+    if evaluation.runs_on == "frozen-encoder":
+        settings["standardized"] = _standardized(config.methods[keys["method"]])
     for number in options.subset_numbers:
         fraction = {"fraction": f"{options.fraction:g}", "sampling": options.sampling, "number": str(number)}
-        inputs[f"label_subset_{number}"] = job_name("label_subset", subset(keys, "dataset", "protocol"), **fraction)
-    return common | settings, _data_and_split(keys) | inputs
+        inputs[f"label_subset_{number}"] = job_name("label_subset", clips, **fraction)
+    return settings, inputs | states
 
 
 _DATA = "ikem.workflow.data_jobs"
@@ -245,6 +274,11 @@ JOB_TYPES: dict[str, JobType] = {
     "embed": JobType(
         _RUN + "/embed/{method}/embeddings.safetensors", _embed, "ikem.workflow.evaluation_jobs:embed",
         "Run each frozen encoder of a method once over all clips.", group="evaluate",
+    ),
+    "embed_target": JobType(
+        _RUN + "/embed_target/{method}/{target}/{target_protocol}/embeddings.safetensors", _embed,
+        "ikem.workflow.evaluation_jobs:embed",
+        "Run each frozen encoder of a method once over all clips of another dataset.", group="evaluate",
     ),
     **{
         name: JobType(

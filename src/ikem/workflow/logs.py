@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,8 @@ class _LogFile(logging.FileHandler):
 def logging_to(log: Path | None, name: str = "") -> Iterator[None]:
     """Log to standard error, and to a file if one is given; what ends the block with an error is logged.
 
-    Such an error is marked as reported: the command does not print it again.
+    Such an error is marked as reported: the command does not print it again. Python's warnings are logged, too, once
+    for each line of code that gives one: PyTorch's on an operation without a deterministic algorithm among them.
 
     Args:
         name: of the job; each line on standard error has it.
@@ -68,7 +70,9 @@ def logging_to(log: Path | None, name: str = "") -> Iterator[None]:
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = _log_warning
+            yield
     except Exception as error:
         _report(error)
         REPORTED.add(error)
@@ -77,6 +81,17 @@ def logging_to(log: Path | None, name: str = "") -> Iterator[None]:
         for handler in handlers:
             logger.removeHandler(handler)
             handler.close()
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: object = None,
+) -> None:
+    logger.warning("%s: %s (%s:%d)", category.__name__, " ".join(str(message).split()), filename, lineno)
 
 
 def _report(error: Exception) -> None:

@@ -16,8 +16,8 @@ NEXT_TO_PROTOCOLS = tuple(
 )
 """What the folder of a dataset has besides a folder for each protocol."""
 
-NEXT_TO_EVALUATIONS = ("data", "results")
-"""The table of each evaluation is `tables/NAME.csv` and `.md`; `tables/` also has `results.csv` and `data.md`."""
+NEXT_TO_EVALUATIONS = ("comparisons", "data", "results")
+"""The table of each evaluation is `tables/NAME.csv` and `.md`; `tables/` also has these."""
 
 RECORD = ".json.run"
 """The record of `NAME.json` is `NAME.json.run.json`."""

@@ -40,6 +40,7 @@ class RunContext:
         digest: SHA-256 of the settings.
         inputs: SHA-256 of every file of each input, by name; they have been compared with what is on the disk.
         device: the device the job computes on, in words.
+        arithmetic: see `ikem.training.precision.description`; empty for jobs that train and evaluate nothing.
         title: the job in words, as `status` shows it.
         others: files that the job writes next to its output.
     """
@@ -57,6 +58,7 @@ class RunContext:
         self.output = output
         self.digest = digest_of(self.settings)
         self.device = "cpu"
+        self.arithmetic: dict[str, str] = {}
         self.others: list[Path] = []
         self.title = title
         self.inputs = {name: _check_input(name, path, self.settings) for name, path in inputs.items()}
@@ -194,6 +196,7 @@ def _conclude(job: RunContext, started: datetime.datetime, seconds: float) -> No
             "outputs": {name: digest_file(path) for name, path in files.items()},
             "stamps": {name: stamp_of(path) for name, path in files.items()},
             "device": job.device,
+            "arithmetic": job.arithmetic,
             "versions": versions(),
             "commit": commit(),
             "code": code_digest(job.settings),

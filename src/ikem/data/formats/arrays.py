@@ -179,7 +179,7 @@ def _read_table(path: Path) -> tuple[list[Row], list[Reject], bool]:
     rows: list[Row] = []
     rejected: list[Reject] = []
     names: set[str] = set()
-    for place, (line, fields) in enumerate(lines[1:]):
+    for number, (line, fields) in enumerate(lines[1:]):
         problem = _problem(fields, header, names)
         if problem is not None:
             rejected.append(Reject(path.parent.name, path.name, line, problem))
@@ -187,14 +187,14 @@ def _read_table(path: Path) -> tuple[list[Row], list[Reject], bool]:
         values = dict(zip(header, (field.strip(" \t") for field in fields), strict=True))
         names.add(values["name"])
         columns: dict[str, int | str] = {key: int(values[key]) if key in _NUMBERS else values[key] for key in more}
-        start, frames = int(values.get("start", place)), int(values.get("frames", -1))
+        start, frames = int(values.get("start", number)), int(values.get("frames", -1))
         rows.append(Row(values["name"], int(values["label"]), start, frames, columns, line))
     return rows, rejected, ragged
 
 
 def _field(fields: list[str], header: list[str], name: str) -> str:
-    place = header.index(name)
-    return fields[place].strip(" \t") if place < len(fields) else ""
+    column = header.index(name)
+    return fields[column].strip(" \t") if column < len(fields) else ""
 
 
 def _problem(fields: list[str], header: list[str], names: set[str]) -> str | None:

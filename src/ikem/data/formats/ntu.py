@@ -72,9 +72,9 @@ def read_skeleton(data: bytes, location: str, bodies: BodyRule = "first-two") ->
     keep = BODIES if bodies == "first-two" else MOST_FRAMES * BODIES
     report = np.zeros((1, 5), np.int64)
     values, index, later = scan_skeleton(np.frombuffer(data, np.uint8), keep, report)
-    status, line, place, got, frames = report[0].tolist()
+    status, line, offset, got, frames = report[0].tolist()
     if status != OK:
-        raise ClipError(_reason(status, data, place, got), location=location, line=line)
+        raise ClipError(_reason(status, data, offset, got), location=location, line=line)
     if frames == 0:
         raise ClipError("has no frames", location=location, line=line)
     if frames * _FRAME_BYTES > _LARGEST_GROWTH * len(data) + (1 << 20):
@@ -156,15 +156,15 @@ def join_ids(flat: NDArray[np.float64], index: NDArray[np.int64]) -> list[list[i
     return bodies
 
 
-def _reason(status: int, data: bytes, place: int, got: int) -> str:
-    token = repr(data[place : place + 40].split(b"\n", 1)[0].decode("ascii", "backslashreplace").strip())
+def _reason(status: int, data: bytes, offset: int, got: int) -> str:
+    token = repr(data[offset : offset + 40].split(b"\n", 1)[0].decode("ascii", "backslashreplace").strip())
     if status == ENDS:
         return f"the file ends in frame {got + 1}; it is cut off" if data.strip() else "the file is empty"
     if status == COUNT:
         wanted = ("a count of frames", "a count of bodies", "a body's id", "a count of joints")[got]
         return f"{token} is not {wanted}"
     if status == NUMBER:
-        return bad_number(data, place)
+        return bad_number(data, offset)
     if status == BODY_LINE:
         return f"a body's line has {got} fields, expected {BODY_FIELDS}"
     if status == JOINT_LINE:

@@ -40,7 +40,7 @@ class Instance:
     """A line of a label file.
 
     Attributes:
-        number: its place in the file, from 0; it names the clip.
+        number: its index in the file, from 0; it names the clip.
         label: class, from 0.
         begin, end: frames of the video, from 0, end exclusive.
         line: line of the label file.
@@ -65,9 +65,9 @@ def read_video(data: bytes, location: str) -> Floats:
     data = without_mark(data)
     report = np.zeros((1, 5), np.int64)
     values, later = scan_table(np.frombuffer(data, np.uint8), NUMBERS, report)
-    status, line, place, got, _ = report[0].tolist()
+    status, line, offset, got, _ = report[0].tolist()
     if status == NUMBER:
-        raise ClipError(bad_number(data, place), location=location, line=line)
+        raise ClipError(bad_number(data, offset), location=location, line=line)
     if status == MANY:
         raise ClipError(f"has more than {got} frames, which is no video", location=location, line=line)
     if status != OK:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ikem.encoders.checkpointing import checkpoint
 from ikem.encoders.dropout import dropout
 from ikem.encoders.graph import Distances, adjacency
+from ikem.encoders.pooling import pool
 from ikem.encoders.strided import TimeConv2d
 from ikem.skeleton import Skeleton
 
@@ -63,9 +64,15 @@ class Block(nn.Module):
         """Every edge is as important as the graph says."""
         nn.init.ones_(self.edge_importance)
 
-    def forward(self, x: Tensor, graph: Tensor, dropout_seed: int | None) -> Tensor:
-        """(N, in, T, V) to (N, out, ceil(T / stride), V); graph (3, V, V), see `ikem.encoders.graph.adjacency`."""
-        y = F.relu(self.graph_norm(self.graph_convolution(x, graph * self.edge_importance)), inplace=True)
+    def forward(self, x: Tensor, graph: Tensor, dropout_seed: int | None, joints: Tensor | None = None) -> Tensor:
+        """(N, in, T, V) to (N, out, ceil(T / stride), V); graph (3, V, V), see `ikem.encoders.graph.adjacency`.
+
+        If `joints` are given, x has these joints only, and so has the graph that is used.
+        """
+        graph = graph * self.edge_importance
+        if joints is not None:
+            graph = graph.index_select(1, joints).index_select(2, joints)
+        y = F.relu(self.graph_norm(self.graph_convolution(x, graph)), inplace=True)
         y = self.drop(self.temporal_norm(self.temporal(y)), dropout_seed)
         if self.shortcut is not None:
             y = y + self.shortcut_norm(self.shortcut(x))
@@ -119,20 +126,21 @@ class STGCN(nn.Module):
         for inputs, outputs, stride in block_widths(hidden_channels, hidden_dim):
             self.blocks.append(Block((inputs, outputs), stride, joints, residual=True, dropout=dropout))
 
-    def forward(self, x: Tensor, dropout_seed: int | None = None) -> Tensor:
+    def forward(self, x: Tensor, dropout_seed: int | None = None, joints: Tensor | None = None) -> Tensor:
         """Embed clips (N, M, C, T, V): the mean (N, D) over frames, joints and bodies, absent bodies counted."""
-        pooled = self.features(x, dropout_seed).mean(dim=(2, 3))
-        return pooled.view(x.shape[0], x.shape[1], -1).mean(dim=1)
+        return pool(self.features(x, dropout_seed, joints), bodies=x.shape[1])
 
-    def features(self, x: Tensor, dropout_seed: int | None = None) -> Tensor:
+    def features(self, x: Tensor, dropout_seed: int | None = None, joints: Tensor | None = None) -> Tensor:
         """What the last block gives for each body of each clip.
 
         Args:
             x: (N, M, C, T, V).
             dropout_seed: fixes the dropout masks of this call; needed in training mode unless dropout is 0.
+            joints: (V',) int64, the joints that are kept; all others, and their edges, leave the graph after the input
+                is normalized. None: all are kept.
 
         Returns:
-            (N * M, D, T', V), T' = ceil(T / 4).
+            (N * M, D, T', V'), T' = ceil(T / 4).
 
         Raises:
             ValueError: the seed is missing.
@@ -141,13 +149,14 @@ class STGCN(nn.Module):
             dropout_seed = None
         elif dropout_seed is None:
             raise ValueError("training with dropout needs a dropout_seed")
-        bodies, (axes, frames, joints) = x.shape[0] * x.shape[1], x.shape[2:]
-        x = x.flatten(0, 1).permute(0, 3, 1, 2).reshape(bodies, joints * axes, frames)
-        x = self.input_norm(x).view(bodies, joints, axes, frames).permute(0, 2, 3, 1).contiguous()
+        bodies, (axes, frames, count) = x.shape[0] * x.shape[1], x.shape[2:]
+        x = x.flatten(0, 1).permute(0, 3, 1, 2).reshape(bodies, count * axes, frames)
+        x = self.input_norm(x).view(bodies, count, axes, frames).permute(0, 2, 3, 1)
+        x = x.contiguous() if joints is None else x.index_select(3, joints)
         for number, block in enumerate(self.blocks):
             seed = None if dropout_seed is None or number == 0 else dropout_seed + number
             if self.activation_checkpointing and torch.is_grad_enabled():
-                x = checkpoint(block, x, self.adjacency, seed)
+                x = checkpoint(block, x, self.adjacency, seed, joints)
             else:
-                x = block(x, self.adjacency, seed)
+                x = block(x, self.adjacency, seed, joints)
         return x

@@ -79,5 +79,5 @@ def _logits(trainer: ClassifierTrainer, clips: Clips, modality: str) -> Tensor:
     for batch in clips.batches(batches):
         inputs = generate(modality, batch.position, batch.frames, trainer.skeleton)
         with autocast(trainer.device, trainer.settings["precision"]):
-            parts.append(trainer.model(inputs).float().cpu())
-    return torch.cat(parts)
+            parts.append(trainer.model(inputs).float())
+    return torch.cat(parts).cpu()

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ikem.seeding import batches, epoch_order, seed_for
+from ikem.seeding import epoch_order, seed_for
 from ikem.training.optimizers import build_optimizer, learning_rate
 
 
@@ -27,11 +27,13 @@ class LinearResult:
         single: (modalities, n, K) logits of each modality's own classifier.
         fused: (n, K) mean logits of the classifiers trained together; None for a single modality.
         history: (epochs, modalities + 1) top-1 in percent, the fusion last (nan for a single modality).
+        classifiers: weights (modalities, width, K) and biases (modalities, 1, K), for `apply_classifiers`.
     """
 
     single: NDArray[np.float32]
     fused: NDArray[np.float32] | None
     history: NDArray[np.float64]
+    classifiers: dict[str, Tensor]
 
 
 class _Softmax:
@@ -63,6 +65,50 @@ class _Softmax:
         self._optimizer.step()
 
 
+class Classifiers:
+    """Those of single modalities and those of the fusion, trained on the same batches.
+
+    Args:
+        train: (modalities, n, width) float32.
+        labels: (n,) int64, on the same device.
+        classes: K.
+        schedule: settings of a job that `ikem.settings.training.Schedule` gives.
+        seed: fixes initial weights and the order of batches.
+    """
+
+    def __init__(self, train: Tensor, labels: Tensor, classes: int, schedule: Mapping[str, Any], seed: int) -> None:
+        self._train, self._schedule, self._seed = train, schedule, seed
+        self._wanted = torch.nn.functional.one_hot(labels, classes).to(train.dtype)
+        modalities, _, width = train.shape
+        self.single, self.fused = (
+            _Softmax(modalities, width, classes, seed_for(seed, purpose), train.device, schedule)
+            for purpose in ("linear", "linear fusion")
+        )
+
+    def train_epoch(self, epoch: int) -> None:
+        """Train all of them; nothing is read from the device, and only the order of the clips is sent to it."""
+        modalities, count, _ = self._train.shape
+        rate = learning_rate(self._schedule, epoch)
+        order = torch.from_numpy(epoch_order(self._seed, epoch, count)).to(self._train.device)
+        for index in torch.split(order, int(self._schedule["batch_size"])):
+            x, y = self._train.index_select(1, index), self._wanted.index_select(0, index)
+            self.single.step(x, (self.single.logits(x).softmax(dim=2) - y) / len(index), rate)
+            if modalities > 1:
+                residual = (self.fused.logits(x).mean(dim=0).softmax(dim=1) - y) / (len(index) * modalities)
+                self.fused.step(x, residual.expand(modalities, -1, -1), rate)
+
+    def top1(self, test: Tensor, labels: Tensor) -> Tensor:
+        """Shares of clips whose class is found, float64: of each modality, and of the fusion if there are several."""
+        logits = [*self.single.logits(test), *([] if len(test) == 1 else [self.fused.logits(test).mean(dim=0)])]
+        return torch.stack([(each.argmax(dim=-1) == labels).double().mean() for each in logits])
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights and biases; those of the fusion only if there is one."""
+        parts = {"single": self.single} | ({"fused": self.fused} if len(self._train) > 1 else {})
+        tensors = {f"{name}.weight": part.weight.detach() for name, part in parts.items()}
+        return tensors | {f"{name}.bias": part.bias.detach() for name, part in parts.items()}
+
+
 def linear_evaluation(
     train: Tensor,
     train_labels: Tensor,
@@ -81,35 +127,25 @@ def linear_evaluation(
         classes: K.
         schedule: settings of a job that `ikem.settings.training.Schedule` gives.
         seed: fixes initial weights and the order of batches.
-        after_epoch: called after each epoch with its number.
+        after_epoch: called after each epoch with its number; on a GPU, when its work is queued.
     """
-    modalities, _, width = train.shape
-    single, fused = (
-        _Softmax(modalities, width, classes, seed_for(seed, purpose), train.device, schedule)
-        for purpose in ("linear", "linear fusion")
-    )
-    wanted = torch.nn.functional.one_hot(train_labels, classes).to(train.dtype)
-    history = np.full((int(schedule["epochs"]), modalities + 1), np.nan)
-    for epoch in range(int(schedule["epochs"])):
-        rate = learning_rate(schedule, epoch)
-        for rows in batches(epoch_order(seed, epoch, train.shape[1]), int(schedule["batch_size"]), drop_last=False):
-            index = torch.from_numpy(rows).to(train.device)
-            x, y = train.index_select(1, index), wanted.index_select(0, index)
-            single.step(x, (single.logits(x).softmax(dim=2) - y) / len(rows), rate)
-            if modalities > 1:
-                residual = (fused.logits(x).mean(dim=0).softmax(dim=1) - y) / (len(rows) * modalities)
-                fused.step(x, residual.expand(modalities, -1, -1), rate)
-        history[epoch, :modalities] = _top1(single.logits(test), test_labels)
-        if modalities > 1:
-            history[epoch, modalities] = _top1(fused.logits(test).mean(dim=0), test_labels)
+    modalities, epochs = len(train), int(schedule["epochs"])
+    classifiers = Classifiers(train, train_labels, classes, schedule, seed)
+    history = train.new_full((epochs, modalities + 1), torch.nan, dtype=torch.float64)
+    for epoch in range(epochs):
+        classifiers.train_epoch(epoch)
+        found = classifiers.top1(test, test_labels)
+        history[epoch, : len(found)] = 100.0 * found
         after_epoch(epoch)
-    return LinearResult(
-        single=single.logits(test).cpu().numpy(),
-        fused=None if modalities == 1 else fused.logits(test).mean(dim=0).cpu().numpy(),
-        history=history,
-    )
+    return LinearResult(*apply_classifiers(classifiers.state(), test), history.cpu().numpy(), classifiers.state())
 
 
-def _top1(logits: Tensor, labels: Tensor) -> NDArray[np.float64]:
-    right: NDArray[np.float64] = (logits.argmax(dim=-1) == labels).double().mean(dim=-1).cpu().numpy()
-    return 100.0 * right
+def apply_classifiers(
+    classifiers: Mapping[str, Tensor], embeddings: Tensor
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """`single` and `fused` of a `LinearResult`, for embeddings (modalities, n, width) on the device of both."""
+    single = torch.baddbmm(classifiers["single.bias"], embeddings, classifiers["single.weight"])
+    if "fused.weight" not in classifiers:
+        return single.cpu().numpy(), None
+    fused = torch.baddbmm(classifiers["fused.bias"], embeddings, classifiers["fused.weight"]).mean(dim=0)
+    return single.cpu().numpy(), fused.cpu().numpy()

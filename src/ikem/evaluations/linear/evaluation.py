@@ -10,6 +10,9 @@ from ikem.registry import Source
 from ikem.settings.evaluations import EvaluationOptions
 from ikem.settings.training import LinearSchedule
 
+CLASSIFIERS = "classifiers.safetensors"
+"""The part that holds the classifiers after the last epoch."""
+
 
 class Linear(EvaluationOptions):
     """A linear classifier on frozen embeddings, each modality alone and all on their mean logits."""
@@ -33,6 +36,7 @@ EVALUATION = Evaluation(
     summary="Linear evaluation of a method: classifiers on frozen embeddings.",
     runs_on="embeddings",
     run="ikem.evaluations.linear.run:evaluate",
+    keeps=(CLASSIFIERS,),
     metrics=(*CLASSIFICATION, "best_epoch_top1", "best_epoch"),
     source=Source("Zhang, Isola, Efros", "Colorful Image Colorization", "ECCV", 2016, arxiv="1603.08511"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -13,10 +13,10 @@ class ExchangeTrainer(MomentumContrastTrainer):
     """Momentum contrast of several modalities with an exchange between them; the losses differ from stage 1."""
 
     def losses(
-        self, query: Mapping[str, Tensor], key: Mapping[str, Tensor], dropout_seed: int, clips: Tensor
+        self, views: Sequence[Mapping[str, Tensor]], epoch: int, dropout_seed: int, clips: Tensor
     ) -> dict[str, Tensor]:
-        """The loss of each modality, from two views of a batch."""
-        settings = self.settings
+        """See the base class."""
+        (query, key), settings = views, self.settings
         return self.model.losses(
             query,
             key,

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from ikem.methods.declaration import Method, Stage, StageContext
 from ikem.settings.methods import MethodOptions
+from ikem.settings.training import Schedule
 
 
 class RandomInit(MethodOptions):
@@ -19,14 +20,18 @@ class RandomInit(MethodOptions):
     embeddings hardly vary, so that without this a linear classifier at the usual learning rate stays at chance."""
 
 
+# Of a recipe only the encoder and the arithmetic count: with another schedule the same encoders are drawn.
+_NO_TRAINING = {
+    "first_epoch": 0,
+    "last_epoch": 0,
+    "schedule": Schedule(epochs=1, batch_size=2, learning_rate=1).job_settings(),
+    "augmentations": [],
+    "drop_last": False,
+}
+
+
 def _settings(context: StageContext) -> dict[str, Any]:
-    schedule = context.recipe.schedule.job_settings()
-    return {
-        "first_epoch": 0,
-        "last_epoch": 0,
-        "schedule": schedule,
-        "initialization": context.options.initialization,
-    }
+    return {**_NO_TRAINING, "initialization": context.options.initialization}
 
 
 METHOD = Method(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ikem.augmentations.registry import parse_augmentations
 from ikem.augmentations.views import Views
+from ikem.encoders.heads import projection_head
 from ikem.encoders.registry import encoder_options
 from ikem.errors import InputError
 from ikem.modalities import generate_all
@@ -50,6 +51,7 @@ class MomentumContrastTrainer:
             mask_own_keys=contrast.mask_own_keys,
             seed=settings["seed"],
             initialization=settings["encoder"]["initialization"],
+            head=self.head,
         ).to(device)
         self.optimizer = build_optimizer(self.model.trained_parameters(), settings["schedule"])
         self.augmentations = parse_augmentations(settings["augmentations"])
@@ -58,28 +60,42 @@ class MomentumContrastTrainer:
         if states:
             load_training_tensors(self, merge_states(states), new=("exchange_head",))
 
+    def head(self, hidden_dim: int, feature_dim: int) -> nn.Module:
+        """A projection head: (N, hidden_dim) to (N, feature_dim)."""
+        return projection_head(hidden_dim, feature_dim)
+
     def begin_epoch(self, epoch: int) -> None:
         """Draw the two views of every clip."""
         self.views = Views(self.augmentations, self.skeleton, self.settings["seed"], epoch, self.clips.count, views=2)
 
     def step(self, batch: Batch, epoch: int, step: int) -> dict[str, Tensor]:
         """One step; returns the loss of each modality."""
-        assert self.views is not None
-        names, views = self.settings["modalities"], self.views
-        query, key = (
-            generate_all(names, views(batch.position, batch.rows, view), batch.frames, self.skeleton) for view in (0, 1)
-        )
+        names = self.settings["modalities"]
+        views = [generate_all(names, each, batch.frames, self.skeleton) for each in self.positions(batch)]
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.device, self.settings["precision"]):
-            losses = self.losses(query, key, seed_for(self.settings["seed"], "dropout", epoch, step), batch.rows)
+            losses = self.losses(views, epoch, seed_for(self.settings["seed"], "dropout", epoch, step), batch.rows)
         torch.autograd.backward(list(losses.values()))
         self.optimizer.step()
         return {name: loss.detach() for name, loss in losses.items()}
 
+    def positions(self, batch: Batch) -> list[Tensor]:
+        """The position (B, M, C, T, V) of each view of a batch: the query's, the key's, and those of a subclass."""
+        assert self.views is not None
+        return [self.views(batch.position, batch.rows, view) for view in (0, 1)]
+
     def losses(
-        self, query: Mapping[str, Tensor], key: Mapping[str, Tensor], dropout_seed: int, clips: Tensor
+        self, views: Sequence[Mapping[str, Tensor]], epoch: int, dropout_seed: int, clips: Tensor
     ) -> dict[str, Tensor]:
-        """The loss of each modality, from two views of a batch."""
+        """The loss of each modality.
+
+        Args:
+            views: for each of `positions` the modalities of the job.
+            epoch: counted from 0.
+            dropout_seed: fixes all dropout masks of the step.
+            clips: (B,) int64, number of each clip.
+        """
+        query, key = views
         return self.model.losses(query, key, "contrast", dropout_seed=dropout_seed, clips=clips)
 
 
