@@ -18,6 +18,7 @@ from ikem.data.splits import read_split
 from ikem.data.store import load_samples
 from ikem.report.confusion import class_labels
 from ikem.report.labels import Naming
+from ikem.report.results import MODALITIES
 from ikem.report.style import PAGE, Drawn, class_style, heading, legend_below, panels_across, save
 from ikem.training.checkpoint import load_tensors
 
@@ -83,7 +84,7 @@ def choose(test: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int
 def joined(path: Path, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """(rows, sum of D): embeddings of every modality, each divided by its length."""
     tensors, _ = load_tensors(path)
-    parts = [tensor.numpy()[rows] for _, tensor in sorted(tensors.items())]
+    parts = [tensor.numpy()[rows] for name, tensor in sorted(tensors.items()) if name in MODALITIES]
     return np.hstack([part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) for part in parts])
 
 
