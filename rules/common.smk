@@ -11,6 +11,7 @@ from snakemake.settings.types import RerunTrigger
 
 from ikem.errors import InputError
 from ikem.evaluations.registry import EVALUATIONS
+from ikem.files import read_json
 from ikem.methods.registry import STAGES
 from ikem.settings.loading import command_line_values, load_config
 from ikem.synthetic.settings import RAW_FILES

@@ -1,4 +1,21 @@
-# Gathering: the long table, tables, figures and the report.
+# Gathering: the long table, tables, figures and the report. `snakemake --report` shows what is marked here.
+from ikem.report.kinds import KINDS
+
+EVALUATED = list(
+    dict.fromkeys(name for block in PLAN.config.benchmark for name in block.evaluations)
+)
+
+
+def title_of(kind):
+    """Labels of a figure in Snakemake's report: its title, and a sentence to read it by."""
+
+    def labels(wildcards):
+        drawn = read_json(results("figures/figures.json"))
+        file = f"{kind}/{wildcards.figure}.png"
+        item = next((item for item in drawn if item["file"] == file), {})
+        return {"Figure": item.get("title", file), "Caption": item.get("caption", "")}
+
+    return labels
 
 
 rule gather:
@@ -6,8 +23,46 @@ rule gather:
     input:
         rows=rows_of_tables,
     output:
-        csv=results("tables/results.csv"),
-        report=results("report.html"),
+        csv=report(
+            results("tables/results.csv"),
+            caption="captions/results.rst",
+            category="Tables",
+            labels={"Table": "Every result"},
+        ),
+        costs=results("tables/costs.csv"),
+        references=report(
+            results("tables/references.bib"),
+            caption="captions/references.rst",
+            category="Tables",
+            labels={"Table": "Cited works, BibTeX"},
+        ),
+        tables=[
+            report(
+                results(f"tables/{name}.html"),
+                caption="captions/table.rst",
+                category="Tables",
+                labels={"Table": PLAN.config.evaluations[name].title},
+            )
+            for name in EVALUATED
+        ],
+        latex=[results(f"tables/{name}.tex") for name in [*EVALUATED, "all"]],
+        figures=[
+            report(
+                directory(results(f"figures/{kind}")),
+                patterns=["{figure}.png"],
+                caption=f"captions/{kind}.rst",
+                category="Figures",
+                subcategory=title,
+                labels=title_of(kind),
+            )
+            for kind, title in KINDS.items()
+        ],
+        report=report(
+            results("report.html"),
+            caption="captions/report.rst",
+            category="Report",
+            labels={"Report": "Everything on one page"},
+        ),
     log:
         results("logs/tables/gather.log"),
     benchmark:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -23,7 +25,7 @@ class Source:
         authors: family names, the first three and "et al." at most.
         title: of the paper.
         venue: journal or conference.
-        year: of publication.
+        year: of publication; 0: not known.
         arxiv: arXiv id, or empty.
         doi: DOI, or empty.
     """
@@ -35,9 +37,26 @@ class Source:
     arxiv: str = ""
     doi: str = ""
 
+    @property
+    def key(self) -> str:
+        """The citation key: first author, year, first word of the title of four letters or more: `li2021human`.
+
+        It depends on the work alone, so it is the same in every table and every release.
+        """
+        first = re.split(r",| et al", self.authors)[0]
+        words = [_plain(word) for word in re.split(r"\W+", self.title)]
+        word = next((word for word in words if len(word) >= 4), "".join(words))
+        year = str(self.year or "")
+        return _plain(first) + year + word if self.authors else word + year
+
     def __str__(self) -> str:
         found = f", arXiv {self.arxiv}" if self.arxiv else f", doi {self.doi}" if self.doi else ""
         return f"{self.authors}: {self.title}. {self.venue} {self.year}{found}"
+
+
+def _plain(text: str) -> str:
+    letters = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]", "", letters.lower())
 
 
 @dataclass(frozen=True)

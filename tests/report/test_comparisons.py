@@ -195,7 +195,7 @@ def test_files(plan: Plan, tmp_path: Path) -> None:
     assert (lines[0]["value"], lines[0]["verdict"], lines[1]["verdict"]) == ("100.0000", "better", "worse")
     assert (lines[2]["difference"], lines[2]["verdict"]) == ("0.0000", "no difference shown")
     text = (tmp_path / "comparisons.md").read_text()
-    assert "## Linear evaluation, Tiny xsub: joint" in text and "| better" in text
+    assert "## Linear evaluation, Tiny xsub\n\n### joint" in text and "| better" in text
     before = (tmp_path / "comparisons.csv").read_bytes()
     write_comparisons(plan, tmp_path, naming_of(plan.config), outputs)
     assert (tmp_path / "comparisons.csv").read_bytes() == before

@@ -30,33 +30,34 @@ def test_figures_are_drawn_and_listed(tmp_path: Path) -> None:
     for seed in range(2):
         np.savez(tmp_path / f"{seed}.npz", **{SIX: confusion(5, seed), "joint": confusion(5, 7)})
     files = [ConfusionFile(tmp_path / f"{seed}.npz", "ntu60", "xsub", "ikem-6", "linear") for seed in range(2)]
-    curves = [Curve(write_metrics(tmp_path / f"{n}.csv", 5, n), "Stage 1", label, "ntu60/stage1")
-              for n, label in enumerate(("joint", "bone", "other"))]  # fmt: skip
+    curves = [Curve(write_metrics(tmp_path / f"{n}.csv", 5, n), "NTU-60 xsub", label, "ntu60/xsub")
+              for n, label in enumerate(("SkeletonCLR", "IKEM-6", "IKEM-6"))]  # fmt: skip
     naming = dataclasses.replace(NAMING, classes={"ntu60": ("sit", EVIL, "walk", "run", "eat")})
     drawn = write_figures(results, tmp_path / "figures", naming, files, curves)
     assert [item.file for item in drawn] == [
-        "methods/linear/ntu60/xsub.png",
-        "methods/semi-10/ntu60/xsub.png",
-        "methods/finetune/ntu60/xsub.png",
+        "accuracy/linear/ntu60/xsub.png",
+        "accuracy/semi-10/ntu60/xsub.png",
+        "accuracy/finetune/ntu60/xsub.png",
         "labels/ntu60/xsub.png",
+        "curves/ntu60/xsub.png",
         "confusion/linear/ntu60/xsub/ikem-6.png",
-        "curves/ntu60/stage1.png",
     ]
     assert read_index(tmp_path / "figures") == drawn
     for item in drawn:
         assert (tmp_path / "figures" / item.file).read_bytes().startswith(b"\x89PNG")
+        assert (tmp_path / "figures" / item.file).with_suffix(".pdf").read_bytes().startswith(b"%PDF")
         svg = (tmp_path / "figures" / item.file).with_suffix(".svg").read_text()
         assert "<svg" in svg
         assert "<script" not in svg
     total = confusion(5, 0) + confusion(5, 1)
-    assert f"Sum of 2 runs, {total.sum()} predictions." in drawn[4].caption
+    assert f"Sum of 2 runs, {total.sum()} predictions." in drawn[-1].caption
 
 
 def test_figures_are_the_same_bytes_each_time(tmp_path: Path) -> None:
     results = prepare(tmp_path)
     np.savez(tmp_path / "c.npz", joint=confusion(25))
     files = [ConfusionFile(tmp_path / "c.npz", "ntu60", "xsub", "ikem-6", "linear")]
-    curves = [Curve(write_metrics(tmp_path / "m.csv", 5), "Stage 1", "joint", "stage1")]
+    curves = [Curve(write_metrics(tmp_path / "m.csv", 5), "NTU-60 xsub", "IKEM-6", "ntu60/xsub")]
     for folder in ("a", "b"):
         with mpl.rc_context({"font.size": 5 if folder == "a" else 20, "svg.hashsalt": folder}):
             write_figures(results, tmp_path / folder, NAMING, files, curves)
@@ -65,9 +66,9 @@ def test_figures_are_the_same_bytes_each_time(tmp_path: Path) -> None:
         for folder in ("a", "b")
     )
     assert first == second
-    assert len(first) == 13
+    assert len(first) == 19
     for path, content in first.items():
-        assert not re.search(rb"<dc:date>|Software|matplotlib v?\d", content, re.IGNORECASE), path
+        assert not re.search(rb"<dc:date>|Software|CreationDate|matplotlib v?\d", content, re.IGNORECASE), path
 
 
 def test_without_figures_nothing_is_drawn(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from browser import CHROMIUM, browser
 from ikem.errors import InputError
 from ikem.report import page
 from ikem.report.confusion import ConfusionFile
@@ -90,10 +91,37 @@ def test_the_page_holds_all_sections(folder: Path) -> None:
     runs = [write_run(folder / "runs" / f"{number}.run.json", number) for number in range(3)]
     write_page(folder / "results.csv", folder / "report.html", NAMING, figures=folder / "figures", runs=runs)
     text = Parsed((folder / "report.html").read_text()).words
-    for part in ("What ran", "2.13.0+cpu", "0123456789abcdef", "runs/2", "Published by others", "77.8", "Missing cells",
+    for part in ("2.13.0+cpu", "0123456789abcdef", "runs/2", "Published by others", "77.8", "missing cells",
                  "out of memory (the job was killed by signal 9)", "Confusion matrices"):  # fmt: skip
         assert part in text, part
     assert str(folder) not in text, "places are relative"
+
+
+def test_the_main_table_is_first_and_provenance_last(folder: Path) -> None:
+    words = {"Method": ["IKEM-6: exchange."], "Hardware": ["3 jobs on a CPU."]}
+    write_page(folder / "results.csv", folder / "report.html", NAMING, figures=folder / "figures", words=words)
+    text = Parsed((folder / "report.html").read_text()).words
+    order = ["Main table: Linear evaluation", "IKEM-6: exchange.", "3 jobs on a CPU.", "All tables\n",
+             "Accuracy by modality and fusion", "Failures and missing cells", "Made by ikem"]  # fmt: skip
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+def test_a_browser_shows_the_page(folder: Path) -> None:
+    runs = [write_run(folder / "runs" / f"{number}.run.json", number) for number in range(3)]
+    config = {"a": "b" * 300}
+    page = folder / "report.html"
+    write_page(folder / "results.csv", page, hostile(), figures=folder / "figures", runs=runs, config=config)
+    with browser() as tab:
+        for width in (1280, 390):
+            tab.open(page, width)
+            assert tab.evaluate("document.querySelectorAll('img').length") >= 2
+            tab.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width, f"the page is wider than {width}"
+            assert tab.evaluate("[...document.images].filter(each => !each.naturalWidth).length") == 0
+            assert tab.evaluate("[...document.images].every(each => each.width <= innerWidth)")
+        assert tab.problems == []
 
 
 def test_the_same_input_gives_the_same_page(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Tables: known means and deviations, empty cells with their reason, published values where they belong."""
 
 import csv
+import dataclasses
 import io
 import re
 import statistics
@@ -9,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from ikem.report.costs import Cost
 from ikem.report.labels import Naming, naming_of, streams_title
 from ikem.report.layout import Section, Table, lay_out
-from ikem.report.literature import published_results, published_value
+from ikem.report.literature import published_value
 from ikem.report.results import Missing, Row, read_results, write_results
 from ikem.report.summary import Cell, Figure, summarize, widest
 from ikem.report.tables import as_csv, as_markdown, print_main_table, write_tables
 from ikem.settings.loading import build_config
-from report_samples import NAMING, SIX, THREE, benchmark, row
+from report_samples import METHODS, NAMING, SIX, THREE, benchmark, row
 
 
 def table_of(rows: Iterable[Row], missing: Iterable[Missing] = (), naming: Naming = NAMING) -> Table:
@@ -24,13 +26,13 @@ def table_of(rows: Iterable[Row], missing: Iterable[Missing] = (), naming: Namin
 
 
 def grid_of(section: Section) -> dict[str, dict[str, str]]:
-    """Text and marks of each line by its first word and the title of the column."""
+    """Text and marks of the first line of each method by the title of the column."""
     return {
         line[0].text: {
-            title: ("*" if entry.best else "") + entry.text + entry.marks
+            title: ("", "*", "_")[entry.rank] + entry.text + entry.marks
             for title, entry in zip(section.header, line, strict=True)
         }
-        for line in section.lines
+        for line in reversed(section.lines)
     }
 
 
@@ -43,7 +45,7 @@ def test_mean_and_deviation_are_those_of_a_sample() -> None:
 
 def test_one_seed_has_no_deviation() -> None:
     table = table_of([row(top1=61.236)])
-    assert grid_of(table.sections[0])["joint"]["demo xsub"] == "61.24"
+    assert grid_of(table.sections[0])["IKEM-6"]["demo xsub"] == "61.24"
     assert "±" not in as_markdown(table)
     assert "1 seed, so no deviation" in table.caption
 
@@ -74,19 +76,20 @@ def test_missing_cells_are_empty_and_say_why() -> None:
     gaps = [Missing("demo", "xview", "ikem-6", "linear", seed, "out of memory") for seed in (1, 0)]
     table = table_of(rows, [*gaps, Missing("demo", "xsub", "random", "linear", 0, "not run")])
     assert table.footnotes == (
-        "Random encoder, demo xsub, seed 0: not run",
         "IKEM-6, demo xview, seeds 0, 1: out of memory",
+        "Random encoder, demo xsub, seed 0: not run",
     )
     grid = grid_of(table.sections[0])
     assert grid["IKEM-6"] == {
         "Method": "IKEM-6",
         "Streams": "all 6 modalities",
         "demo xsub": "50.00",
-        "demo xview": "[2]",
+        "demo xview": "[1]",
     }
-    assert grid["Random encoder"] == {"Method": "Random encoder", "Streams": "–", "demo xsub": "[1]", "demo xview": ""}
+    assert grid["Random encoder"] == {"Method": "Random encoder", "Streams": "–", "demo xsub": "[2]", "demo xview": ""}
+    assert [section.title for section in table.sections] == ["All splits", "demo xsub"], "nothing to say of xview"
     markdown = as_markdown(table)
-    assert "- \\[2\\] IKEM-6, demo xview, seeds 0, 1: out of memory" in markdown
+    assert "- \\[1\\] IKEM-6, demo xview, seeds 0, 1: out of memory" in markdown
     lines = {line["streams"]: line for line in csv.DictReader(io.StringIO(as_csv(table, NAMING)))}
     assert lines[SIX]["demo/xview top1"] == ""
     assert lines[SIX]["demo/xview note"] == "seeds 0, 1: out of memory"
@@ -95,7 +98,7 @@ def test_missing_cells_are_empty_and_say_why() -> None:
 def test_a_failed_seed_is_told_beside_the_mean_of_the_others() -> None:
     rows = [row(seed=0, top1=50.0), row(seed=1, top1=52.0)]
     table = table_of(rows, [Missing("demo", "xsub", "ikem-6", "linear", 2, "killed")])
-    assert grid_of(table.sections[0])["joint"]["demo xsub"] == "51.00 ± 1.41[1]"
+    assert grid_of(table.sections[0])["IKEM-6"]["demo xsub"] == "51.00 ± 1.41[1]"
 
 
 def test_only_missing_cells() -> None:
@@ -106,7 +109,7 @@ def test_only_missing_cells() -> None:
 
 def test_incomplete_data_are_marked() -> None:
     table = table_of([row(complete=False, train_clips=99, test_clips=44), row(protocol="xview")])
-    grid = grid_of(table.sections[0])["joint"]
+    grid = grid_of(table.sections[0])["IKEM-6"]
     assert (grid["demo xsub"], grid["demo xview"]) == ("50.00†", "50.00")
     assert table.legend == {"†": "Not the published number of clips (here train / test): demo xsub 99 / 44."}
     assert "† Not the published" in as_markdown(table)
@@ -114,7 +117,7 @@ def test_incomplete_data_are_marked() -> None:
 
 def test_rejected_clips_are_marked_and_counted() -> None:
     table = table_of([row(rejected_clips=7, complete=False), row(protocol="xview", rejected_clips=0)])
-    grid = grid_of(table.sections[0])["joint"]
+    grid = grid_of(table.sections[0])["IKEM-6"]
     assert (grid["demo xsub"], grid["demo xview"]) == ("50.00†‡", "50.00")
     assert table.legend["‡"] == "Clips that could not be read are left out: demo 7. See data.md."
     assert "‡ Clips that could not be read" in as_markdown(table)
@@ -128,13 +131,19 @@ def test_sources_are_cited_once_below_a_table() -> None:
     assert markdown.endswith("## Sources\n\n- A: Some 2020\n- E: Encoder 2018\n- L: 2016\n")
 
 
-def test_best_is_a_pretrained_method() -> None:
-    tops = {"random": 99.0, "skeletonclr": 40.0, "ikem-3": 60.004, "ikem-6": 60.0, "supervised": 98.0}
-    grid = grid_of(
-        table_of(row(method=name, streams=SIX, top1=top, top5=100.0) for name, top in tops.items()).sections[0]
-    )
-    best = {name for name, line in grid.items() if line["demo xsub"].startswith("*")}
-    assert best == {"IKEM-3", "IKEM-6"}, "equal as shown, both are best"
+def test_best_and_second_best_are_pretrained_methods() -> None:
+    tops = {
+        "random": 99.0,
+        "skeletonclr": 40.0,
+        "crossclr-6": 30.0,
+        "ikem-3": 60.004,
+        "ikem-6": 60.0,
+        "supervised": 98.0,
+    }
+    rows = [row(method=name, streams=SIX, top1=top, top5=100.0) for name, top in tops.items()]
+    grid = grid_of(table_of(rows).sections[0])
+    marked = {name: line["demo xsub"][0] for name, line in grid.items() if line["demo xsub"][0] in "*_"}
+    assert marked == {"IKEM-3": "*", "IKEM-6": "*", "SkeletonCLR": "_"}, "equal as shown, both are best"
 
 
 def test_one_pretrained_method_alone_is_not_the_best() -> None:
@@ -142,24 +151,63 @@ def test_one_pretrained_method_alone_is_not_the_best() -> None:
     assert "**" not in as_markdown(table)
 
 
-def test_single_modalities_are_compared_with_each_other() -> None:
+def test_blocks_keep_like_with_like() -> None:
+    """A fusion of six is never in one block with a single stream, nor one encoder with another."""
     rows = [
         row(method=method, streams=streams, top1=top)
         for method, tops in {"skeletonclr": (50.0, 41.0, 60.0), "ikem-3": (45.0, 44.0, 70.0)}.items()
         for streams, top in zip(("joint", "motion", THREE), tops, strict=True)
-    ]
-    methods, single = table_of(rows).sections
-    assert [(line[0].text, line[1].text) for line in single.lines] == [
-        ("joint", "SkeletonCLR"), ("joint", "IKEM-3"), ("motion", "SkeletonCLR"), ("motion", "IKEM-3"),
+    ] + [row(method="ikem-6", streams=SIX, top1=99.0, top5=99.5), row(method="student", streams="bone", top1=90.0)]
+    naming = dataclasses.replace(NAMING, encoders=dict.fromkeys(METHODS, "ST-GCN 16/256") | {"student": "GRU 9"})
+    overview = table_of(rows, naming=naming).sections[0]
+    assert [block.title for block in overview.blocks] == [
+        "Six streams, ST-GCN 16/256", "Three streams, ST-GCN 16/256", "Single stream, ST-GCN 16/256",
+        "Single stream, GRU 9",
     ]  # fmt: skip
-    assert [line[2].best for line in single.lines] == [True, False, False, True]
-    assert [line[2].best for line in methods.lines] == [False, True]
+    single = overview.blocks[2]
+    assert [(line[0].text, line[1].text, line[2].rank) for line in single.lines] == [
+        ("SkeletonCLR", "joint", 1), ("IKEM-3", "joint", 2), ("SkeletonCLR", "motion", 0), ("IKEM-3", "motion", 0),
+    ]  # fmt: skip
+    assert [line[2].rank for block in (*overview.blocks[:2], overview.blocks[3]) for line in block.lines] == [
+        0,
+        2,
+        1,
+        0,
+    ]
+
+
+def test_gain_is_over_the_baseline_with_the_same_streams() -> None:
+    tops = {("skeletonclr", "joint"): 40.0, ("ikem-6", "joint"): 42.5, ("ikem-6", SIX): 60.0, ("random", "joint"): 30.0}
+    rows = [row(method=method, streams=streams, top1=top) for (method, streams), top in tops.items()]
+    naming = dataclasses.replace(NAMING, baselines=("skeletonclr",))
+    table = table_of(rows, naming=naming)
+    details = table.sections[1]
+    column = details.header.index("Gain")
+    gains = {(line[0].text, line[1].text): line[column].text for line in details.lines}
+    assert gains == {("SkeletonCLR", "joint"): "", ("IKEM-6", "joint"): "+2.50", ("IKEM-6", "all 6 modalities"): "",
+                     ("Random encoder", "joint"): "-10.00"}  # fmt: skip
+    assert "Gain: over SkeletonCLR with the same streams." in details.note
+    (line,) = (line for line in csv.DictReader(io.StringIO(as_csv(table, naming))) if line["method"] == "random")
+    assert line["demo/xsub gain"] == "-10.00"
+    assert "Gain" not in table_of(rows).sections[1].header, "there is no baseline"
+
+
+def test_a_split_shows_interval_clips_and_cost() -> None:
+    cell = Cell("ikem-6", SIX, "demo", "xsub")
+    costs = {cell: Cost(5_010_000, 3.1234, 4980.0, "H100")}
+    details = lay_out([row(streams=SIX, test_clips=100, rejected_clips=1)], [], "linear", NAMING, costs).sections[1]
+    assert details.header == (
+        "Method", "Streams", "Top-1", "95 % interval", "Parameters", "GFLOPs", "Training time",
+    )  # fmt: skip
+    assert [entry.text for entry in details.lines[0][3:]] == ["40.4 to 59.6", "5.01 M", "3.12", "1 h 23 min"]
+    assert details.note == "240 training clips, 100 test clips, 10 classes; 1 clip rejected. Trained on: H100."
 
 
 def test_orders_follow_the_naming() -> None:
     rows, _ = benchmark(evaluations=("linear",))
     table = table_of([*rows, row(method="another"), row(dataset="zoo")])
-    titles = [line[0].text for line in table.sections[0].lines]
+    assert [block.title for block in table.sections[0].blocks] == ["Six streams", "Three streams", "Single stream"]
+    titles = list(dict.fromkeys(line[0].text for line in table.sections[0].blocks[2].lines if line[1].text == "joint"))
     assert titles == [*NAMING.methods.values(), "another"]
     assert table.splits[:2] == (("nwucla", "xview"), ("nwucla", "xsub"))
     assert table.splits[-2:] == (("demo", "xsub"), ("zoo", "xsub"))
@@ -176,26 +224,34 @@ def test_published_values_stand_beside_the_same_cells_only() -> None:
             ("skeletonclr-joint", "joint"),
         )
     ]
-    methods, *_, others = table_of(rows).sections
-    assert methods.header == ("Method", "Streams", "NTU-60 xsub", "published", "NTU-60 xview", "published")
-    column = {line[0].text: (line[3].text, line[5].text) for line in methods.lines}
-    assert column == {
-        "CrosSCLR-3": ("77.8", "83.4"), "CrosSCLR-6": ("", ""), "IKEM-6": ("", ""),
-        "SkeletonCLR, joint": ("68.3", "76.4"),
-    }  # fmt: skip
+    overview, xsub, xview, others = table_of(rows).sections
+    assert "Published" not in overview.header
+    for section, values in ((xsub, ("77.8", "68.3")), (xview, ("83.4", "76.4"))):
+        column = section.header.index("Published")
+        shown = {line[0].text: (line[column].text, line[column].cite) for line in section.lines}
+        assert shown == {
+            "CrosSCLR-3": (f"{values[0]} (not stated)", "li2021human"), "CrosSCLR-6": ("", ""), "IKEM-6": ("", ""),
+            "SkeletonCLR, joint": (f"{values[1]} (not stated)", "li2021human"),
+        }  # fmt: skip
     assert others.title == "Published by others"
-    listed = {(line[0].text, line[1].text): [entry.text for entry in line[2:]] for line in others.lines}
-    assert listed["AimCLR", "joint"] == ["74.3", "79.7", "Awesome-SSL-skeleton table"]
+    assert others.blocks[0].title == "Single stream"
+    listed = {(line[0].text, line[1].text): line for line in others.lines}
+    aimclr = listed["AimCLR", "joint"]
+    assert aimclr[0].cite == "guo2022contrastive"
+    assert [entry.text for entry in aimclr[2:]] == [
+        "ST-GCN 16/256", "74.3", "79.7", "best test epoch", "Awesome-SSL-skeleton list",
+    ]  # fmt: skip
     assert ("CrosSCLR", THREE) not in listed, "it stands beside ours"
     assert ("SkeletonCLR", THREE) in listed, "ours is the joint modality alone"
     assert all(line[-1].text for line in others.lines)
+    assert "not available to us" in others.note, "why IKEM's own figures are not there"
 
 
 def test_made_data_have_no_published_columns() -> None:
     rows = [row(dataset=dataset, method="crossclr-3", streams=THREE) for dataset in ("demo", "ntu60")]
     naming = Naming(published_as={"crossclr-3": "CrosSCLR"}, published_datasets={"ntu60": None})
     table = table_of(rows, naming=naming)
-    assert len(table.sections) == 1
+    assert [section.title for section in table.sections] == ["All splits", "demo xsub", "ntu60 xsub"]
     assert "published" not in as_markdown(table).lower()
     assert "published" not in as_csv(table, naming)
 
@@ -213,15 +269,6 @@ def test_evaluations_have_their_published_names(evaluation: str, method: str, pr
     found = published_value(naming, "m", THREE, "ntu60", protocol, evaluation)
     assert found is not None
     assert (found.top1, bool(found.source)) == (value, True)
-
-
-def test_published_file_is_sound() -> None:
-    items = published_results()
-    assert len(items) == 294
-    assert len({(i.method, i.streams, i.dataset, i.protocol, i.evaluation) for i in items}) == len(items)
-    assert all(0 < float(item.top1) < 100 and item.source for item in items)
-    assert {item.dataset for item in items} == {"ntu60", "ntu120", "pkummd1", "pkummd2", "nwucla"}
-    assert not any("IKEM" in item.method.upper() for item in items)
 
 
 def test_naming_follows_the_config() -> None:
@@ -261,6 +308,9 @@ def test_naming_follows_the_config() -> None:
     assert "arXiv 2104.14466" in naming.sources["two"] and "arXiv 1801.07455" in naming.sources["two"]
     assert "arXiv 2104.14466" not in naming.sources["floor"]
     assert naming.sources_of(["two"], "near")[-1].startswith("Nearest neighbors")
+    assert naming.sources["two"].splitlines()[0].endswith("[li2021human]")
+    assert naming.encoders["two"] == "ST-GCN 16/256"
+    assert naming.baselines == ("skeletonclr",), "the library says so"
     assert [naming.fraction(name) for name in ("near", "few", "all")] == [None, 0.1, 1.0]
 
 
@@ -288,7 +338,9 @@ def test_tables_are_the_same_bytes_each_time(tmp_path: Path) -> None:
     write_results(rows[::-1], missing, tmp_path / "results.csv")
     second = {path.name: path.read_bytes() for path in write_tables(tmp_path / "results.csv", tmp_path / "b", NAMING)}
     assert first == second
-    assert set(first) == {f"{name}.{kind}" for name in NAMING.evaluations for kind in ("md", "csv")}
+    assert set(first) == {f"{name}.{kind}" for name in NAMING.evaluations for kind in ("md", "csv", "tex", "html")} | {
+        "all.tex"
+    }
 
 
 def test_markdown_is_a_table_and_escapes_what_it_shows() -> None:
@@ -296,12 +348,12 @@ def test_markdown_is_a_table_and_escapes_what_it_shows() -> None:
     markdown = as_markdown(table_of([row(streams=SIX), row(streams=SIX, protocol="xview")], naming=naming))
     lines = [line for line in markdown.splitlines() if line.startswith("|")]
     bars = [len(re.findall(r"(?<!\\)\|", line)) for line in lines]
-    assert bars == [5, 5, 5]
+    assert bars == [5, 5, 5, 5, 5, 5, 5, 5, 5]
     assert "<script" not in markdown
     assert "\x1b" not in markdown
     assert "\\[x\\](javascript:y) \\*\\_\\`" in markdown
     assert "&amp;lt;" in markdown
-    assert len({len(line) for line in lines}) == 1, "columns are aligned"
+    assert len({len(line) for line in lines[:3]}) == 1, "columns are aligned"
 
 
 def test_main_table_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -311,7 +363,7 @@ def test_main_table_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str
     printed = capsys.readouterr().out
     assert printed.startswith("Linear evaluation. Top-1")
     for title in NAMING.methods.values():
-        assert f"\n{title} " in printed
+        assert f"\n  {title} " in printed
     assert "acceleration" not in printed
     assert re.search(r"\d\d\.\d\d\*", printed)
     assert "[1] Student of IKEM-6, demo xsub, seed 0: out of memory" in printed
@@ -326,7 +378,6 @@ def test_wide_main_table_is_printed_split_by_split(tmp_path: Path) -> None:
     print_main_table(tmp_path / "results.csv", NAMING, {}, stream=stream, width=100)
     assert stream.getvalue().count("Method") == 5
     assert max(map(len, stream.getvalue().splitlines())) <= 100
-    assert "77.8" in stream.getvalue()
 
 
 def test_main_table_on_a_terminal_without_unicode(tmp_path: Path) -> None:
@@ -356,10 +407,9 @@ def test_conditions_are_columns_in_their_order(tmp_path: Path) -> None:
     table = table_of(rows, [gap], naming)
     (section,) = table.sections
     assert section.header[2:] == ("Demo xsub, none", "Demo xsub, arm")
-    grid = {line[1].text: [entry.text + entry.marks for entry in line[2:]] for line in section.lines}
+    grid = {line[0].text: [entry.text + entry.marks for entry in line[2:]] for line in section.lines}
     assert grid == {"one": ["60.00", "40.00"], "two": ["30.00[1]", "50.00[1]"]}
-    best = [[entry.best for entry in line[2:]] for line in section.lines]
-    assert best == [[True, False], [False, True]]
+    assert [[entry.rank for entry in line[2:]] for line in section.lines] == [[1, 2], [2, 1]]
     line = next(csv.DictReader(io.StringIO(as_csv(table, naming))))
     assert (line["demo/xsub/none top1"], line["demo/xsub/arm top1"]) == ("60.00", "40.00")
 
@@ -369,6 +419,6 @@ def test_intervals_over_the_clips_are_in_the_tables(tmp_path: Path) -> None:
     rows = [row(top1=value, seed=seed) for seed, value in enumerate((48.0, 52.0))]
     write_results(rows, [], tmp_path / "results.csv")
     write_tables(tmp_path / "results.csv", tmp_path, NAMING)
-    assert "50.00 ± 2.83 (41.2 to 58.8)" in (tmp_path / "linear.md").read_text()
+    assert "| 50.00 ± 2.83 |  41.2 to 58.8 |" in (tmp_path / "linear.md").read_text()
     (line,) = csv.DictReader((tmp_path / "linear.csv").open())
     assert (line["demo/xsub top1_low"], line["demo/xsub top1_high"]) == ("41.19", "58.81")

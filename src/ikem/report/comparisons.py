@@ -21,7 +21,7 @@ from ikem.evaluations.metrics import METRICS
 from ikem.evaluations.scores import Scores, read_scores, row_key, scores_path
 from ikem.files import canonical_json, write_text
 from ikem.report.labels import Naming, streams_title
-from ikem.report.layout import Entry, Section, Table
+from ikem.report.layout import Block, Entry, Section, Table
 from ikem.report.results import Row, read_rows, streams_order
 from ikem.report.statistics import holm, mcnemar, paired_bootstrap, paired_runs
 from ikem.report.tables import as_markdown
@@ -249,7 +249,7 @@ def as_csv(comparisons: Iterable[Comparison]) -> str:
 
 def lay_out(comparisons: Sequence[Comparison], naming: Naming, settings: Comparisons) -> Table:
     """The comparisons of top-1, a grid for each column and kind of streams."""
-    grids: dict[tuple[str, str], list[tuple[Entry, ...]]] = {}
+    grids: dict[str, dict[str, list[tuple[Entry, ...]]]] = {}
     for one in comparisons:
         if one.metric != "top1":
             continue
@@ -261,11 +261,12 @@ def lay_out(comparisons: Sequence[Comparison], naming: Naming, settings: Compari
             naming.method(one.method), f"{one.value:.2f}", f"{one.against}: {naming.method(one.other)}", interval,
             f"{one.corrected_p:.2g}", one.test, one.verdict,
         )  # fmt: skip
-        grids.setdefault((column, group), []).append(tuple(Entry(text) for text in texts))
+        grids.setdefault(column, {}).setdefault(group, []).append(tuple(Entry(text) for text in texts))
+    texts_of = frozenset((0, 2, 5, 6))
     header = ("Method", "Top-1", "Against", "Difference", "p", "Test", "Verdict")
     sections = tuple(
-        Section(f"{column}: {group}", "", header, tuple(lines), frozenset((0, 2, 5, 6)))
-        for (column, group), lines in grids.items()
+        Section(column, "", header, tuple(Block(group, tuple(lines)) for group, lines in groups.items()), texts_of)
+        for column, groups in grids.items()
     )
     percent = f"{100 * (1 - settings.level):g} %"
     caption = (
@@ -274,4 +275,4 @@ def lay_out(comparisons: Sequence[Comparison], naming: Naming, settings: Compari
         f"{settings.level:g} and the interval does not contain 0."
     )
     caption = caption if sections else "Nothing to compare: no two methods have the same encoder and as many streams."
-    return Table("comparisons", "Comparisons", caption, sections, (), {}, (), (), {}, {})
+    return Table("comparisons", "Comparisons", caption, sections, (), {}, (), (), {}, {}, {})

@@ -1,4 +1,4 @@
-"""Training curves: what the metrics.csv files of training jobs hold, against the epoch."""
+"""Learning curves: the losses of every method of a split against the epoch, on one page."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import seaborn
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from ikem.errors import InputError
-from ikem.report.results import MODALITIES, clean
-from ikem.report.style import COLOURS, Drawn, method_style, save, stream_style
+from ikem.report.results import MODALITIES, clean, streams_order
+from ikem.report.style import GREY, PAGE, Drawn, heading, legend_below, panels_across, save, stream_style
 
-_NOT_DRAWN = frozenset(("epoch", "step", "steps", "seconds", "time"))
-_PANELS = 12
-
-Line = tuple[str, pd.Series]
-"""Label of a line, and its values by epoch."""
+_NOT_DRAWN = frozenset(("epoch", "step", "steps", "seconds", "time", "learning_rate"))
 
 
 @dataclass(frozen=True)
@@ -30,32 +26,34 @@ class Curve:
 
     Attributes:
         path: metrics.csv: a column `epoch`, and one for each measure. A column named after a modality is its loss.
-        group: title of the figure that it belongs to, for instance `NW-UCLA xview, stage 1`.
-        label: its line, where the column does not name one; jobs with the same label (seeds) share color and name.
-        stem: file of the group's figure below the folder of curves, without suffix.
+        page: title of the figure that it belongs to, for instance `NW-UCLA xview`.
+        panel: its method; a method's stages follow one another in one panel, its seeds lie over each other.
+        stem: file of the figure below the folder of curves, without suffix.
     """
 
     path: Path
-    group: str
-    label: str
+    page: str
+    panel: str
     stem: str
 
 
 def draw_curves(curves: Sequence[Curve], folder: Path) -> list[Drawn]:
-    """A figure for each group: a panel for each measure, a line for each job and modality."""
-    groups: dict[tuple[str, str], list[Curve]] = {}
+    """A figure for each page: a panel for each method, a line for each modality."""
+    pages: dict[tuple[str, str], dict[str, list[pd.DataFrame]]] = {}
     for curve in curves:
-        groups.setdefault((curve.stem, curve.group), []).append(curve)
+        frame = read_metrics(curve.path)
+        if not frame.empty:
+            pages.setdefault((curve.stem, curve.page), {}).setdefault(curve.panel, []).append(frame)
     drawn = []
-    for (stem, group), members in groups.items():
-        panels = _panels([(curve.label, read_metrics(curve.path)) for curve in members])
-        if panels:
-            shown = dict(list(panels.items())[:_PANELS])
-            _draw_panels(clean(group), shown, folder, stem)
-            jobs = f"{len(members)} job{'s' if len(members) > 1 else ''}, means over each epoch."
-            more = len(panels) - len(shown)
-            caption = jobs + (f" {more} more measures are in the files." if more else "")
-            drawn.append(Drawn(f"curves/{stem}.png", "curves", clean(group), caption))
+    for (stem, page), panels in pages.items():
+        title = f"Learning curves, {clean(page)}"
+        starts = _draw(title, panels, folder, f"curves/{stem}")
+        caption = "Training loss, mean over each epoch; thin lines are seeds."
+        if starts:
+            caption += (
+                " A dotted line is where the next stage begins: its loss has other terms, so it is on another scale."
+            )
+        drawn.append(Drawn(f"curves/{stem}.png", "curves", title, caption))
     return drawn
 
 
@@ -78,55 +76,35 @@ def read_metrics(path: Path) -> pd.DataFrame:
     return frame[kept].dropna(axis="columns", how="all")
 
 
-def _panels(jobs: Sequence[tuple[str, pd.DataFrame]]) -> dict[str, list[Line]]:
-    """Lines of each panel; the losses first, the learning rate last."""
-    panels: dict[str, list[Line]] = {}
-    for label, frame in jobs:
-        for name in map(str, frame.columns):
-            panel, line = ("loss", name) if name in MODALITIES else (name, label)
-            panels.setdefault(panel, []).append((line, frame[name].dropna()))
-    return dict(sorted(panels.items(), key=lambda item: (item[0] != "loss", _is_rate(item[0]))))
-
-
-def _draw_panels(title: str, panels: dict[str, list[Line]], folder: Path, stem: str) -> None:
-    across = min(3, len(panels))
+def _draw(title: str, panels: dict[str, list[pd.DataFrame]], folder: Path, stem: str) -> list[float]:
+    """Draw a page; returns where a further stage begins."""
+    across = panels_across(len(panels))
     down = math.ceil(len(panels) / across)
-    figure = Figure(figsize=(3.5 * across + 0.6, 2.6 * down + 0.5), layout="constrained")
-    labels = list(dict.fromkeys(label for lines in panels.values() for label, _ in lines))
-    labels = [name for name in MODALITIES if name in labels] + [name for name in labels if name not in MODALITIES]
+    figure = Figure(figsize=(PAGE, 1.75 * down + 0.6))
+    grid = figure.subplots(down, across, squeeze=False).ravel()
     handles: dict[str, Artist] = {}
-    for number, (measure, lines) in enumerate(panels.items(), 1):
-        axes = figure.add_subplot(down, across, number)
-        for label, series in sorted(lines, key=lambda line: labels.index(line[0])):
-            handle = _draw_line(axes, label, series, labels.index(label))
-            if len({name for name, _ in lines}) > 1:
-                handles.setdefault(stream_style(label)[2] if label in MODALITIES else clean(label), handle)
-        if _is_rate(measure):
-            axes.set_yscale("log")
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.set_title(clean(measure.replace("_", " ")), fontsize=9.5)
+    starts: list[float] = []
+    for axes, (panel, jobs) in zip(grid, panels.items(), strict=False):
+        begins = sorted({float(frame.index[0]) for frame in jobs if len(frame)})
+        for begin in begins[1:]:
+            axes.axvline(begin - 0.5, color=GREY, linewidth=0.8, linestyle=":")
+            starts.append(begin)
+        for frame in jobs:
+            for name in map(str, frame.columns):
+                color, _, label = stream_style(name) if name in MODALITIES else ("#222222", "", clean(name))
+                seaborn.lineplot(
+                    x=frame.index.to_numpy(), y=frame[name].to_numpy(), ax=axes, color=color, linewidth=0.9,
+                    marker="." if len(frame) < 8 else None, markeredgecolor=color, errorbar=None, legend=False,
+                )  # fmt: skip
+                handles.setdefault(label if name not in MODALITIES else name, axes.lines[-1])
+        axes.set_title(clean(panel))
         axes.set_xlabel("Epoch")
+        axes.set_ylabel("Loss")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    if handles:
-        figure.legend(list(handles.values()), list(handles), loc="outside right upper")
-    save(figure, folder, f"curves/{stem}")
-
-
-def _draw_line(axes: Axes, label: str, series: pd.Series, place: int) -> Artist:
-    known = label in MODALITIES
-    (handle,) = axes.plot(
-        series.index.to_numpy(),
-        series.to_numpy(),
-        color=stream_style(label)[0] if known else method_style(place)[0],
-        linestyle="-" if known or place < COLOURS else "--",
-        marker="." if len(series) < 30 else "",
-        linewidth=1.2,
-        alpha=0.9,
-    )
-    return handle
-
-
-def _is_rate(measure: str) -> bool:
-    return measure == "learning_rate"
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    heading(figure, title)
+    ordered = sorted(handles, key=lambda name: (name not in MODALITIES, streams_order(name)))
+    legend_below(figure, {clean(name.replace("_", " ")): handles[name] for name in ordered}, 6)
+    save(figure, folder, stem)
+    return starts

@@ -9,16 +9,19 @@ import logging
 from pathlib import Path
 
 from ikem.errors import InputError
+from ikem.report.citations import write_bibliography
 from ikem.report.comparisons import write_comparisons
-from ikem.report.confusion import ConfusionFile
-from ikem.report.curves import Curve
+from ikem.report.costs import FILE, costs_of, write_costs
 from ikem.report.datasets import DatasetCounts, read_counts, write_counts
 from ikem.report.figures import write_figures
 from ikem.report.labels import naming_of
 from ikem.report.page import write_page
+from ikem.report.prose import describe
 from ikem.report.records import other_code, read_records
 from ikem.report.results import Missing, Row, read_rows, write_results
+from ikem.report.summary import Cell
 from ikem.report.tables import print_main_table, write_tables
+from ikem.report.traces import traces_of
 from ikem.settings.benchmark import Config
 from ikem.workflow.plan import Plan
 from ikem.workflow.plan_file import read_plan
@@ -87,14 +90,24 @@ def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing], co
     naming = naming_of(config)
     results = folder / "results.csv"
     write_results(rows, missing, results)
+    cells = [Cell(row.method, row.streams, row.dataset, row.protocol) for row in rows]
+    write_costs(costs_of(plan, cells), folder / FILE)
     write_tables(results, folder, naming)
-    confusions, curves, records = _traces(plan)
-    _report_other_code(records)
+    write_bibliography(folder / "references.bib", config)
+    traces = traces_of(plan, naming)
+    _report_other_code(traces.records)
     figures = folder.parent / "figures"
-    write_figures(results, figures, naming, confusions, curves)
+    write_figures(results, figures, naming, traces.confusions, traces.curves, traces.embeddings, traces.clips)
     resolved = config.model_dump(mode="json")
     write_page(
-        results, folder.parent / "report.html", naming, figures=figures, runs=records, config=resolved, counts=counts
+        results,
+        folder.parent / "report.html",
+        naming,
+        figures=figures,
+        runs=traces.records,
+        config=resolved,
+        counts=counts,
+        words=describe(config, naming, counts, read_records(traces.records)[0]),
     )
 
 
@@ -103,28 +116,6 @@ def _report_other_code(records: list[Path]) -> None:
     others = other_code(read_records(records)[0])
     if others:
         logger.warning("computed by another version of the code than this one: %s", others)
-
-
-def _traces(plan: Plan) -> tuple[list[ConfusionFile], list[Curve], list[Path]]:
-    """Confusion matrices, training curves and run.json files of all finished jobs."""
-    confusions = [
-        ConfusionFile(path, keys["dataset"], keys["protocol"], keys["method"], evaluation)
-        for evaluation, keys, job in plan.cells("linear")
-        for path in [job.output.with_name(f"{job.output.stem}.confusion.npz")]
-        if path.exists()
-    ]
-    curves, records = [], []
-    for job in plan.all_jobs():
-        keys = dict(job.name.keys)
-        metrics = job.output.with_name("metrics.csv")
-        if job.record.exists():
-            records.append(job.record)
-        if job.output.name == "state.safetensors" and metrics.exists() and metrics.stat().st_size > 2:
-            place = f"{keys['dataset']} {keys['protocol']}"
-            name = keys.get("method", keys.get("recipe", ""))
-            stem = f"{keys['dataset']}/{keys['protocol']}/{job.name.kind}-{name}"
-            curves.append(Curve(metrics, f"{place}: {job.name.kind} {name}", keys.get("modality", name), stem))
-    return confusions, curves, records
 
 
 def show_results(folder: Path) -> None:

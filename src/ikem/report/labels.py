@@ -10,8 +10,10 @@ from typing import Any
 from ikem.encoders.registry import ENCODERS
 from ikem.evaluations.registry import EVALUATIONS
 from ikem.methods.registry import METHODS
+from ikem.registry import Source
 from ikem.report.results import MODALITIES, clean
 from ikem.settings.benchmark import Config
+from ikem.settings.data import Dataset
 from ikem.settings.evaluations import Transfer
 
 
@@ -28,6 +30,8 @@ class Naming:
         published_datasets: name of a dataset there, or null where nothing is published (synthetic recordings).
         published_evaluations: name of an evaluation there.
         fractions: share of the training labels that an evaluation uses, 0 to 1.
+        encoders: encoder of each method and its width: only methods of one encoder are compared with each other.
+        baselines: methods that gains are over: the first of them that has the same streams and encoder.
         conditions: the conditions of evaluations, in the order of the tables.
         sources, evaluation_sources: where each method, its encoder, and each evaluation were published.
     """
@@ -42,6 +46,8 @@ class Naming:
     published_datasets: Mapping[str, str | None] = field(default_factory=dict)
     published_evaluations: Mapping[str, str] = field(default_factory=dict)
     fractions: Mapping[str, float] = field(default_factory=dict)
+    encoders: Mapping[str, str] = field(default_factory=dict)
+    baselines: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
     evaluation_sources: Mapping[str, str] = field(default_factory=dict)
@@ -112,16 +118,18 @@ def naming_of(config: Config) -> Naming:
         datasets={name: dataset.title for name, dataset in config.datasets.items()},
         evaluations={name: evaluation.title + _where(evaluation.target, config) for name, evaluation in evaluations},
         protocols={name: tuple(dataset.protocols) for name, dataset in config.datasets.items()},
-        classes={name: dataset.class_names for name, dataset in config.datasets.items() if dataset.class_names},
+        classes={name: names for name, dataset in config.datasets.items() if (names := _classes(dataset))},
         unranked=frozenset(name for name, method in config.methods.items() if not METHODS[method.kind].ranked),
         published_as={name: method.published_as for name, method in config.methods.items() if method.published_as},
         published_datasets={name: None for name, dataset in config.datasets.items() if dataset.synthetic},
         published_evaluations={
             name: evaluation.published_as for name, evaluation in evaluations if not evaluation.target
         },
+        encoders={name: _encoder(config.recipes[method.recipe].encoder) for name, method in config.methods.items()},
+        baselines=config.comparisons.baselines,
         sources={name: _sources(method, config) for name, method in config.methods.items()},
         evaluation_sources={
-            name: f"{item.title}: {source}" for name, item in evaluations if (source := EVALUATIONS[item.kind].source)
+            name: _cited(item.title, source) for name, item in evaluations if (source := EVALUATIONS[item.kind].source)
         },
         fractions={
             name: item.label_fraction
@@ -139,8 +147,23 @@ def _where(target: Transfer | None, config: Config) -> str:
 def _sources(method: Any, config: Config) -> str:
     """Citations of a method and of its encoder, a line each."""
     declared, encoder = METHODS[method.kind], ENCODERS[config.recipes[method.recipe].encoder.kind]
-    found = [f"{item.title}: {item.source}" for item in (declared, encoder) if item.source]
+    found = [_cited(item.title, item.source) for item in (declared, encoder) if item.source]
     return "\n".join(found)
+
+
+def _cited(title: str, source: Source) -> str:
+    return f"{title}: {source} [{source.key}]"
+
+
+def _encoder(options: Any) -> str:
+    """An encoder and its width: `ST-GCN 16/256`."""
+    widths = [getattr(options, name, None) for name in ("hidden_channels", "hidden_dim")]
+    return f"{ENCODERS[options.kind].title} {'/'.join(str(width) for width in widths if width)}"
+
+
+def _classes(dataset: Dataset) -> tuple[str, ...]:
+    """Class names; those of synthetic recordings are the names of their actions."""
+    return dataset.class_names or (dataset.synthetic.actions if dataset.synthetic else ())
 
 
 def streams_title(streams: str) -> str:

@@ -1,14 +1,22 @@
-"""The layout of the table of an evaluation, whatever form it is then written in."""
+"""The layout of the table of an evaluation, whatever form it is then written in.
+
+The first section shows every split next to the others; a section for each split adds interval, gain, published value
+and cost; the last one lists what others published. Rows stand in blocks of equal numbers of streams and equal encoders,
+and only within a block is one row better than another.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 
+from ikem.report.costs import Cost
 from ikem.report.labels import Naming, streams_title
 from ikem.report.literature import Published, published_lines, published_value
-from ikem.report.results import Missing, Row, clean, streams_order
-from ikem.report.summary import Cell, Summary, summarize, widest
+from ikem.report.records import duration
+from ikem.report.results import MODALITIES, Missing, Row, clean, streams_order
+from ikem.report.summary import Cell, Summary, summarize
 
 DAGGER, DOUBLE_DAGGER = "†", "‡"
 """Mark figures on data that are not the published number of clips, and on data of which clips were rejected."""
@@ -23,22 +31,35 @@ class Entry:
 
     Attributes:
         text: what it says; empty where there is no figure.
-        best: whether it is the best of its column.
+        rank: 1: the best of its column and block, 2: the second best, 0: neither, or alone.
         symbols: marks that the legend of the table explains.
         notes: numbers of its footnotes, from 1.
-        interval: of a figure, over the clips tested; empty where there is none.
+        cite: key of the work that it is from, or empty.
     """
 
     text: str
-    best: bool = False
+    rank: int = 0
     symbols: str = ""
     notes: tuple[int, ...] = ()
-    interval: str = ""
+    cite: str = ""
 
     @property
     def marks(self) -> str:
         """The marks as text, for instance `†[1][2]`."""
         return self.symbols + "".join(f"[{number}]" for number in self.notes)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows that are compared with each other.
+
+    Attributes:
+        title: what they have in common.
+        lines: entries, as many in each line as there are columns.
+    """
+
+    title: str
+    lines: tuple[tuple[Entry, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -48,15 +69,20 @@ class Section:
     Attributes:
         title, note: the heading and a sentence below it.
         header: titles of the columns.
-        lines: entries, as many in each line as there are columns.
+        blocks: the rows.
         texts: the columns, by number, that hold words (the others hold figures).
     """
 
     title: str
     note: str
     header: tuple[str, ...]
-    lines: tuple[tuple[Entry, ...], ...]
+    blocks: tuple[Block, ...]
     texts: frozenset[int]
+
+    @property
+    def lines(self) -> tuple[tuple[Entry, ...], ...]:
+        """The rows of all blocks."""
+        return tuple(line for block in self.blocks for line in block.lines)
 
 
 @dataclass(frozen=True)
@@ -66,13 +92,14 @@ class Table:
     Attributes:
         evaluation: entry of the evaluation.
         title, caption: what it shows and over how many runs.
-        sections: ours first, what others published last.
+        sections: all splits, each split, and what others published.
         footnotes: text of each footnote, the first is number 1.
         legend: what each symbol means that marks an entry.
         sources: where the methods and the evaluation were published.
         splits: the columns.
         summaries: what the sections show.
         published: values next to our cells.
+        costs: of our cells.
     """
 
     evaluation: str
@@ -85,6 +112,7 @@ class Table:
     splits: tuple[Split, ...]
     summaries: Mapping[Cell, Summary]
     published: Mapping[Cell, Published]
+    costs: Mapping[Cell, Cost]
 
 
 def evaluations_of(rows: Iterable[Row], missing: Iterable[Missing], naming: Naming) -> list[str]:
@@ -92,7 +120,13 @@ def evaluations_of(rows: Iterable[Row], missing: Iterable[Missing], naming: Nami
     return naming.ordered_evaluations([*(row.evaluation for row in rows), *(gap.evaluation for gap in missing)])
 
 
-def lay_out(rows: Sequence[Row], missing: Sequence[Missing], evaluation: str, naming: Naming) -> Table:
+def lay_out(
+    rows: Sequence[Row],
+    missing: Sequence[Missing],
+    evaluation: str,
+    naming: Naming,
+    costs: Mapping[Cell, Cost] | None = None,
+) -> Table:
     """Lay out the table of one evaluation."""
     summaries = summarize(rows, missing, evaluation)
     splits = tuple(naming.ordered_splits(cell.split for cell in summaries))
@@ -102,19 +136,24 @@ def lay_out(rows: Sequence[Row], missing: Sequence[Missing], evaluation: str, na
         if not cell.condition
         and (value := published_value(naming, cell.method, cell.streams, cell.dataset, cell.protocol, evaluation))
     }
-    builder = _Builder(naming, splits, summaries, published)
-    sections = [*builder.ours(), *builder.others(evaluation)]
+    builder = _Builder(naming, splits, summaries, published, costs or {})
+    sections = [
+        builder.overview(),
+        *(builder.details(split) for split in splits if len(split) == 2),
+        *builder.others(evaluation),
+    ]
     return Table(
         evaluation=evaluation,
         title=naming.evaluation(evaluation),
         caption=_caption(summaries.values()),
-        sections=tuple(sections),
+        sections=tuple(section for section in sections if section.blocks),
         footnotes=tuple(builder.footnotes),
         legend=_legend(summaries, splits, naming),
         sources=tuple(naming.sources_of(naming.ordered_methods(cell.method for cell in summaries), evaluation)),
         splits=splits,
         summaries=summaries,
         published=published,
+        costs=costs or {},
     )
 
 
@@ -123,6 +162,16 @@ def ordered_lines(cells: Iterable[Cell], naming: Naming) -> list[tuple[str, str]
     lines = {(cell.method, cell.streams) for cell in cells}
     methods = naming.ordered_methods(method for method, _ in lines)
     return sorted(lines, key=lambda line: (methods.index(line[0]), streams_order(line[1])))
+
+
+def gain_of(summaries: Mapping[Cell, Summary], cell: Cell, naming: Naming) -> float | None:
+    """Top-1 of a cell minus that of the first baseline with its streams, encoder and split, in points."""
+    ours, encoder = summaries.get(cell), naming.encoders.get(cell.method)
+    for name in naming.baselines:
+        theirs = summaries.get(replace(cell, method=name))
+        if theirs and theirs.top1 and naming.encoders.get(name) == encoder:
+            return ours.top1.mean - theirs.top1.mean if ours and ours.top1 and name != cell.method else None
+    return None
 
 
 class _Builder:
@@ -134,26 +183,54 @@ class _Builder:
         splits: tuple[Split, ...],
         summaries: Mapping[Cell, Summary],
         published: Mapping[Cell, Published],
+        costs: Mapping[Cell, Cost],
     ) -> None:
         self.naming, self.splits, self.summaries, self.published = naming, splits, summaries, published
+        self.costs = costs
         self.footnotes: list[str] = []
+        self.groups = self._groups()
+        self.ranks = {split: self._ranks(split) for split in splits}
 
-    def ours(self) -> list[Section]:
-        """Each method with all its modalities, then each modality alone (unless that says nothing new)."""
-        lines = ordered_lines(self.summaries, self.naming)
-        headline = widest(self.summaries)
-        fused = [line for line in lines if line[1].count("+") or headline[line[0]] == line[1]]
-        single = sorted((line for line in lines if not line[1].count("+")), key=lambda line: streams_order(line[1]))
-        if all(line in single for line in fused):
-            fused = [line for line in fused if not line[1]]
-        sections = []
-        if fused:
-            note = "Each method with all its modalities together."
-            sections.append(self._section("Methods", note, fused, by_streams=False))
-        if not all(line in fused for line in single):
-            note = "The best of each modality is bold."
-            sections.append(self._section("Each modality alone", note, single, by_streams=True))
-        return sections
+    def overview(self) -> Section:
+        """Every split next to the others."""
+        blocks = []
+        for title, lines in self.groups:
+            grid = [(*self._words(line), *(self._entry(line, split) for split in self.splits)) for line in lines]
+            blocks.append(Block(title, tuple(grid)))
+        header = ("Method", "Streams", *(self.naming.split(*split) for split in self.splits))
+        note = "The best pretrained method of a block is bold, the second best underlined."
+        return Section("All splits", note, header, tuple(blocks), frozenset((0, 1)))
+
+    def details(self, split: Split) -> Section:
+        """One split, with interval, gain, published value and cost."""
+        blocks = []
+        for title, lines in self.groups:
+            kept = [line for line in lines if (found := self.summaries.get(self._cell(line, split))) and found.values]
+            if kept:
+                blocks.append(Block(title, tuple(self._detailed(line, split) for line in kept)))
+        header = ("Method", "Streams", "Top-1", "95 % interval", "Gain", "Published", "Parameters", "GFLOPs",
+                  "Training time", "Device")  # fmt: skip
+        texts = {0, 1, 5, 9}
+        texts_of = [{line[column].text for block in blocks for line in block.lines} for column in range(len(header))]
+        devices = texts_of[-1] - {""}
+        used = [column for column in range(len(header)) if column < 3 or texts_of[column] - {""}]
+        note = self._counts(split)
+        if texts_of[4] - {""}:
+            note += f" Gain: over {' or '.join(map(self.naming.method, self.naming.baselines))} with the same streams."
+        if texts_of[5] - {""}:
+            note += " Published: in brackets which epoch the source selected."
+        if len(devices) == 1:
+            note += f" Trained on: {min(devices)}."
+            used = used[:-1]
+        cut = tuple(Block(block.title, tuple(tuple(line[column] for column in used) for line in block.lines))
+                    for block in blocks)  # fmt: skip
+        return Section(
+            self.naming.split(*split),
+            note,
+            tuple(header[column] for column in used),
+            cut,
+            frozenset(place for place, column in enumerate(used) if column in texts),
+        )
 
     def others(self, evaluation: str) -> list[Section]:
         """What others published for the same cells."""
@@ -162,37 +239,104 @@ class _Builder:
         if not lines:
             return []
         splits = [split for split in splits if any(split in values for _, _, values in lines)]
-        grid = []
+        blocks: dict[str, list[tuple[Entry, ...]]] = {}
         for method, streams, values in lines:
-            sources = "; ".join(dict.fromkeys(values[split].source for split in splits if split in values))
+            found = list(values.values())
+            sources = "; ".join(dict.fromkeys(item.source for item in found))
+            selections = "; ".join(dict.fromkeys(item.selection for item in found)) or "not stated"
             figures = [Entry(values[split].top1 if split in values else "") for split in splits]
-            grid.append((Entry(clean(method)), Entry(streams_title(streams)), *figures, Entry(clean(sources))))
-        header = ("Method", "Streams", *(self.naming.split(*split) for split in splits), "Source")
+            encoder = " ".join(part for part in (found[0].encoder, found[0].width) if part) or "not stated"
+            work = Entry(clean(method), cite=found[0].work.key)
+            line = (work, Entry(streams_title(streams)), Entry(encoder), *figures, Entry(selections), Entry(sources))
+            known = set(streams.split("+")) <= set(MODALITIES)
+            blocks.setdefault(count_title(streams) if known else "One encoder for several modalities", []).append(line)
+        header = (
+            "Method",
+            "Streams",
+            "Encoder",
+            *(self.naming.split(*split) for split in splits),
+            "Selection",
+            "Source",
+        )
         note = "Top-1 accuracy, percent, as their sources give it; none was run here."
-        return [Section("Published by others", note, header, tuple(grid), frozenset((0, 1, len(header) - 1)))]
+        note += " IKEM's own published figures (arXiv 2309.12009) were not available to us."
+        texts = frozenset((0, 1, 2, len(header) - 2, len(header) - 1))
+        return [Section("Published by others", note, header,
+                        tuple(Block(title, tuple(grid)) for title, grid in blocks.items()), texts)]  # fmt: skip
 
-    def _section(self, title: str, note: str, lines: Sequence[tuple[str, str]], *, by_streams: bool) -> Section:
-        best = {split: self._best(split, lines, by_streams) for split in self.splits}
-        header = ["Streams", "Method"] if by_streams else ["Method", "Streams"]
-        cited = {split: any(self._cell(line, split) in self.published for line in lines) for split in self.splits}
-        for split in self.splits:
-            header += [self.naming.split(*split)] + ["published"] * cited[split]
-        grid = []
-        for line in lines:
-            words = [Entry(self.naming.method(line[0])), Entry(streams_title(line[1]))]
-            entries = words[::-1] if by_streams else words
-            for split in self.splits:
-                entries.append(self._entry(line, split, best[split]))
-                if cited[split]:
-                    value = self.published.get(self._cell(line, split))
-                    entries.append(Entry(value.top1 if value else ""))
-            grid.append(tuple(entries))
-        return Section(title, note, tuple(header), tuple(grid), frozenset((0, 1)))
+    def _groups(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        """(title, lines) of each number of streams and encoder, most streams first; single streams by modality."""
+        encoders = list(dict.fromkeys(self.naming.encoders.values()))
+
+        def order(line: tuple[str, str]) -> tuple[int, int]:
+            encoder = self.naming.encoders.get(line[0], "")
+            return -len(line[1].split("+")) if line[1] else 1, encoders.index(encoder) if encoder else -1
+
+        lines = sorted(ordered_lines(self.summaries, self.naming), key=order)
+        groups = []
+        for _, same in groupby(lines, order):
+            members = list(same)
+            if members[0][1] and "+" not in members[0][1]:
+                members.sort(key=lambda line: streams_order(line[1]))
+            title = count_title(members[0][1])
+            encoder = self.naming.encoders.get(members[0][0], "")
+            groups.append((f"{title}, {encoder}" if encoder else title, members))
+        return groups
+
+    def _ranks(self, split: Split) -> dict[Cell, int]:
+        """Best and second best mean (as shown) of each block; one alone is neither."""
+        ranks: dict[Cell, int] = {}
+        for _, lines in self.groups:
+            means = {}
+            for line in lines:
+                summary = self.summaries.get(self._cell(line, split))
+                if summary and summary.top1 and line[0] not in self.naming.unranked:
+                    means[self._cell(line, split)] = f"{summary.top1.mean:.2f}"
+            order = sorted(set(means.values()), key=float, reverse=True)
+            if len(means) > 1:
+                ranks |= {cell: order.index(mean) + 1 for cell, mean in means.items() if order.index(mean) < 2}
+        return ranks
+
+    def _words(self, line: tuple[str, str]) -> tuple[Entry, Entry]:
+        return Entry(self.naming.method(line[0])), Entry(streams_title(line[1]))
+
+    def _detailed(self, line: tuple[str, str], split: Split) -> tuple[Entry, ...]:
+        cell = self._cell(line, split)
+        summary, value, cost = self.summaries[cell], self.published.get(cell), self.costs.get(cell)
+        gain = gain_of(self.summaries, cell, self.naming)
+        shown = Entry("")
+        if value:
+            shown = Entry(
+                f"{value.top1} ({value.selection.removesuffix(' epoch') or 'not stated'})", cite=value.work.key
+            )
+        return (
+            *self._words(line),
+            self._entry(line, split),
+            Entry("{:.1f} to {:.1f}".format(*summary.interval) if summary.interval else ""),
+            Entry("" if gain is None else f"{gain:+.2f}"),
+            shown,
+            Entry(_large(cost.parameters) if cost else ""),
+            Entry(f"{cost.gflops:.3g}" if cost else ""),
+            Entry(duration(cost.train_seconds) if cost and cost.train_seconds is not None else ""),
+            Entry(cost.device if cost else ""),
+        )
+
+    def _counts(self, split: Split) -> str:
+        """Clips of a split, in a sentence."""
+        found = [item for cell, item in self.summaries.items() if cell.split == split and item.values]
+        if not found:
+            return ""
+        train, test = max(pair for item in found for pair in item.clips)
+        rejected = max(item.rejected_clips for item in found)
+        return (
+            f"{train} training clips, {test} test clips, {max(item.classes for item in found)} classes; "
+            f"{rejected or 'no'} clip{'' if rejected == 1 else 's'} rejected."
+        )
 
     def _cell(self, line: tuple[str, str], split: Split) -> Cell:
         return Cell(line[0], line[1], *split)
 
-    def _entry(self, line: tuple[str, str], split: Split, best: set[Cell]) -> Entry:
+    def _entry(self, line: tuple[str, str], split: Split) -> Entry:
         cell = self._cell(line, split)
         summary = self.summaries.get(cell)
         if summary is None:
@@ -200,8 +344,7 @@ class _Builder:
         notes = tuple(self._footnote(cell, reason) for reason in summary.reasons)
         if summary.top1 is None:
             return Entry("", notes=notes)
-        interval = "{:.1f} to {:.1f}".format(*summary.interval or ())
-        return Entry(str(summary.top1), best=cell in best, symbols=_symbols(summary), notes=notes, interval=interval)
+        return Entry(str(summary.top1), self.ranks[split].get(cell, 0), _symbols(summary), notes)
 
     def _footnote(self, cell: Cell, reason: str) -> int:
         location = f"{self.naming.method(cell.method)}, {self.naming.split(cell.dataset, cell.protocol)}"
@@ -210,20 +353,21 @@ class _Builder:
             self.footnotes.append(text)
         return self.footnotes.index(text) + 1
 
-    def _best(self, split: Split, lines: Sequence[tuple[str, str]], by_streams: bool) -> set[Cell]:
-        """Cells with the highest mean (as shown) of a split, or of each of its streams; one alone is not the best."""
-        groups: dict[str, dict[Cell, str]] = {}
-        for line in lines:
-            cell = self._cell(line, split)
-            summary = self.summaries.get(cell)
-            if summary and summary.top1 and line[0] not in self.naming.unranked:
-                group = groups.setdefault(line[1] if by_streams else "", {})
-                group[cell] = f"{summary.top1.mean:.2f}"
-        best: set[Cell] = set()
-        for group in groups.values():
-            highest = max(group.values(), key=float)
-            best |= {cell for cell, mean in group.items() if mean == highest and len(group) > 1}
-        return best
+
+_NUMBERS = ("No", "Single", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+
+
+def count_title(streams: str) -> str:
+    """`Three streams` for three modalities; without any, the method has no figures."""
+    if not streams:
+        return "No figures"
+    count = len(streams.split("+"))
+    return f"{_NUMBERS[count] if count < len(_NUMBERS) else count} stream{'s' if count > 1 else ''}"
+
+
+def _large(number: int) -> str:
+    """A number as a person says it: 12.3 k, 1.23 M."""
+    return f"{number / 1e6:.3g} M" if number >= 1e6 else f"{number / 1e3:.3g} k" if number >= 1e3 else str(number)
 
 
 def _caption(summaries: Iterable[Summary]) -> str:

@@ -1,4 +1,8 @@
-"""Published accuracies: `published_results.csv` next to this file, each with its source."""
+"""Published accuracies, each with its source, and the works they were published in.
+
+Three files next to this one: `published_results.csv` has a line for each accuracy, `published_methods.csv` the encoder
+of each method, `published_works.csv` the paper and the code. docs/published.md says how disagreements were resolved.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
 
+from ikem.registry import Source
 from ikem.report.labels import Naming
 
 
@@ -18,7 +23,13 @@ class Published:
     Attributes:
         method, streams, dataset, protocol, evaluation: as the file calls them.
         top1: percent, in the digits of the source.
-        source: where it was published.
+        selection: which epoch or head the source prints; empty: not stated there.
+        source: where it was found.
+        note: what else is known of it.
+        doubt: where sources disagree, and why this value is kept.
+        encoder, width, frames: of the method; empty: not stated.
+        work: the paper; a title equal to the method's name: the paper's is not known to us.
+        code, licence: of the published implementation; "none": the repository has no licence file.
     """
 
     method: str
@@ -27,25 +38,39 @@ class Published:
     protocol: str
     evaluation: str
     top1: str
+    selection: str
     source: str
+    note: str
+    doubt: str
+    encoder: str
+    width: str
+    frames: str
+    work: Source
+    code: str
+    licence: str
 
 
 @functools.cache
 def published_results() -> tuple[Published, ...]:
     """All published accuracies, in the order of the file."""
-    text = resources.files("ikem.report").joinpath("published_results.csv").read_text(encoding="utf-8")
-    return tuple(
-        Published(
-            line["method"],
-            line["streams"],
-            line["dataset"],
-            line["protocol"],
-            line["evaluation"],
-            line["top1_percent"],
-            "; ".join(part for part in (line["source"], line["note"]) if part),
+    methods = {line["method"]: line for line in _lines("published_methods.csv")}
+    works = {line["work"]: line for line in _lines("published_works.csv")}
+    found = []
+    for line in _lines("published_results.csv"):
+        method = methods[line["method"]]
+        work = works[method["work"]]
+        source = Source(
+            authors=work["authors"],
+            title=work["title"] or line["method"],
+            venue=work["venue"],
+            year=int(work["year"] or 0),
+            arxiv=work["arxiv"],
+            doi=work["doi"],
         )
-        for line in csv.DictReader(text.splitlines())
-    )
+        encoder = {name: method[name] for name in ("encoder", "width", "frames")}
+        top1 = line.pop("top1_percent")
+        found.append(Published(**line, top1=top1, **encoder, work=source, code=work["code"], licence=work["licence"]))
+    return tuple(found)
 
 
 def published_value(
@@ -79,6 +104,11 @@ def published_lines(
             if cell == (item.dataset, item.protocol, item.evaluation) and item not in left_out:
                 lines.setdefault((item.method, item.streams), {})[split] = item
     return [(method, streams, values) for (method, streams), values in lines.items()]
+
+
+def _lines(name: str) -> list[dict[str, str]]:
+    text = resources.files("ikem.report").joinpath(name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
 
 
 def _key(item: Published) -> tuple[str | None, ...]:

@@ -1,4 +1,4 @@
-"""The report: one HTML page with what ran, the tables, the figures, and what is missing and why.
+"""The report: one HTML page that opens with the main table, and ends with how every result came about.
 
 All that comes from data, configs or logs is escaped, and the page's own policy forbids scripts.
 """
@@ -8,32 +8,28 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
 import yaml
 
 from ikem import __version__
 from ikem.errors import InputError
 from ikem.files import write_text
 from ikem.report.datasets import HEADER, DatasetCounts
+from ikem.report.html import as_html
+from ikem.report.kinds import KINDS
 from ikem.report.labels import Naming
-from ikem.report.layout import evaluations_of, lay_out
 from ikem.report.records import facts_of, job_lines, kind_lines, read_records
 from ikem.report.results import read_results
-from ikem.report.style import Drawn, read_index
+from ikem.report.style import DPI, Drawn, read_index
+from ikem.report.tables import read_tables
 
 _INLINE_BYTES = 8 << 20
 """Figures of more bytes than this in all are linked instead of carried inside the page."""
-_GROUPS = (
-    ("methods", "Methods side by side", False),
-    ("labels", "Use of labels", False),
-    ("confusion", "Confusion matrices", True),
-    ("curves", "Training curves", True),
-)
+_FOLDED = ("confusion", "gains", "agreement", "curves")
+"""Kinds of figures of which there are many: the page shows them when asked."""
 
 
 def write_page(
@@ -46,6 +42,7 @@ def write_page(
     config: Mapping[str, Any] | None = None,
     title: str = "IKEM-Bench results",
     counts: Sequence[DatasetCounts] = (),
+    words: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Write the report.
 
@@ -60,13 +57,14 @@ def write_page(
         runs: run.json files of the jobs; one that cannot be read is named in the page.
         config: the resolved config, shown as YAML.
         counts: clips of each dataset.
+        words: what was done, sentences by heading; see `ikem.report.prose`.
         title: heading.
 
     Raises:
         InputError: results.csv or a figure cannot be read, or the page cannot be written.
     """
     rows, missing = read_results(results)
-    tables = [lay_out(rows, missing, evaluation, naming) for evaluation in evaluations_of(rows, missing, naming)]
+    tables = read_tables(results, naming)
     records, unreadable = read_records(runs)
     content = {
         "title": title,
@@ -76,6 +74,8 @@ def write_page(
         "jobs": job_lines(records, path.parent),
         "unreadable": [str(run) for run in unreadable],
         "config": yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True) if config else "",
+        "main": tables[0] if tables else None,
+        "words": words or {},
         "tables": tables,
         "counts": counts,
         "counts_header": HEADER,
@@ -91,11 +91,7 @@ def write_page(
             for gap in missing
         ],
     }
-    template = resources.files("ikem.report").joinpath("page.html.jinja").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    write_text(path, environment.from_string(template).render(content) + "\n")
+    write_text(path, as_html("page.html.jinja", **content))
 
 
 def _groups(drawn: Sequence[Drawn], folder: Path, home: Path) -> list[dict[str, Any]]:
@@ -109,23 +105,23 @@ def _groups(drawn: Sequence[Drawn], folder: Path, home: Path) -> list[dict[str, 
             f"figure cannot be read ({error.strerror})", location=str(error.filename), hint=hint
         ) from error
     groups = []
-    for kind, title, folded in _GROUPS:
+    for kind, title in KINDS.items():
         figures = [
             {"title": item.title, "caption": item.caption, "inlined": inline, **sources[item.file]}
             for item in drawn
             if item.kind == kind
         ]
         if figures:
-            groups.append({"title": title, "folded": folded, "figures": figures})
+            groups.append({"title": title, "folded": kind in _FOLDED, "figures": figures})
     return groups
 
 
 def _source(path: Path, home: Path, inline: bool) -> dict[str, Any]:
-    """Where the page finds a PNG, and its size on the page (the pictures have 150 dots to the inch)."""
+    """Where the page finds a PNG, and its size on the page: half as large again as in print."""
     content = path.read_bytes()
     width, height = (int.from_bytes(content[start : start + 4], "big") for start in (16, 20))
     if inline:
         source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
     else:
         source = quote(Path(os.path.relpath(path, home)).as_posix())
-    return {"source": source, "width": round(width * 96 / 150), "height": round(height * 96 / 150)}
+    return {"source": source, "width": round(width * 144 / DPI), "height": round(height * 144 / DPI)}

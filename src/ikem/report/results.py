@@ -200,6 +200,15 @@ def read_results(path: str | Path) -> tuple[list[Row], list[Missing]]:
     return rows, missing
 
 
+def streams_of(path: str | Path) -> set[str]:
+    """The streams whose confusion matrices a file of `read_confusion` holds.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    return {name.split(".")[0] for name in _matrices(path)}
+
+
 def read_confusion(path: str | Path, streams: str | None = None) -> Confusion:
     """Confusion matrix of an evaluation, summed over its label subsets.
 
@@ -210,11 +219,7 @@ def read_confusion(path: str | Path, streams: str | None = None) -> Confusion:
     Raises:
         InputError: the file cannot be read or holds no such matrix.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            matrices = {name: np.asarray(archive[name]) for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise InputError(f"is not an .npz file of arrays ({error})", location=str(path)) from error
+    matrices = _matrices(path)
     wanted = streams or max((name.split(".")[0] for name in matrices), key=lambda name: name.count("+"), default="")
     chosen = [matrix for name, matrix in sorted(matrices.items()) if name.split(".")[0] == wanted]
     if not chosen:
@@ -225,6 +230,14 @@ def read_confusion(path: str | Path, streams: str | None = None) -> Confusion:
             raise InputError(f"matrix of {wanted!r} is not (K, K) counts", location=str(path))
     total: Confusion = np.sum(chosen, axis=0, dtype=np.int64)
     return total
+
+
+def _matrices(path: str | Path) -> dict[str, np.ndarray[Any, Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: np.asarray(archive[name]) for name in archive.files}
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise InputError(f"is not an .npz file of arrays ({error})", location=str(path)) from error
 
 
 def clean(text: str) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import matplotlib as mpl
+import seaborn
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from ikem.errors import InputError
@@ -17,12 +20,16 @@ from ikem.report.results import MODALITIES
 
 INK = "#222222"
 GREY = "#8a8a8a"
+COLUMN, PAGE = 3.4, 7.0
+"""Width of a figure that fits into a column of a paper, and of one that takes the page, in inches."""
+DPI = 300
 INDEX = "figures.json"
 """Name of the list of figures in their folder."""
 
 # Seaborn's "colorblind" without its palest, which white paper swallows.
 _PALETTE = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#56b4e9", "#ca9161", "#5b3a8c")
-COLOURS = len(_PALETTE)
+SHADES = seaborn.color_palette("blend:#ffffff,#0173b2,#04263d", as_cmap=True)
+"""Shades for shares of a whole, from 0 to 100 percent."""
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
@@ -31,8 +38,8 @@ class Drawn:
     """A figure that was written.
 
     Attributes:
-        file: path of its PNG in the folder of figures; the SVG is stored next to it.
-        kind: `methods`, `labels`, `confusion` or `curves`.
+        file: path of its PNG in the folder of figures; SVG and PDF are stored next to it.
+        kind: one of `KINDS`.
         title: what it shows.
         caption: a sentence to read it by.
     """
@@ -57,17 +64,32 @@ def drawing() -> Iterator[None]:
                 "axes.spines.right": False,
                 "axes.spines.top": False,
                 "axes.titlelocation": "left",
-                "axes.titlesize": 11,
-                "figure.dpi": 150,
-                "font.size": 9.5,
+                "axes.titlesize": 8,
+                "axes.titleweight": "bold",
+                "axes.labelsize": 7.5,
+                "axes.linewidth": 0.6,
+                "figure.constrained_layout.use": True,
+                "figure.dpi": DPI,
+                "figure.titlesize": 8.5,
+                "figure.titleweight": "bold",
+                "font.size": 7.5,
                 "grid.color": "#e4e4e4",
-                "grid.linewidth": 0.7,
+                "grid.linewidth": 0.5,
+                "legend.fontsize": 7,
                 "legend.frameon": False,
-                "savefig.dpi": 150,
+                "legend.title_fontsize": 7,
+                "pdf.fonttype": 42,
+                "savefig.dpi": DPI,
                 "svg.hashsalt": "ikem",
                 "text.parse_math": False,
                 "xtick.color": INK,
+                "xtick.labelsize": 7,
+                "xtick.major.size": 2.5,
+                "xtick.major.width": 0.6,
                 "ytick.color": INK,
+                "ytick.labelsize": 7,
+                "ytick.major.size": 2.5,
+                "ytick.major.width": 0.6,
             }
         )
         yield
@@ -76,6 +98,11 @@ def drawing() -> Iterator[None]:
 def method_style(place: int) -> tuple[str, str]:
     """Color and marker of the method at a place: 56 that differ, neighbors in both."""
     return _PALETTE[place % len(_PALETTE)], _MARKERS[place % len(_MARKERS)]
+
+
+def class_style(place: int) -> tuple[str, str]:
+    """Color and marker of the class at a place: both differ, so that neither is needed."""
+    return _PALETTE[place % len(_PALETTE)], _MARKERS[(place + place // len(_PALETTE)) % len(_MARKERS)]
 
 
 def stream_style(streams: str) -> tuple[str, str, str]:
@@ -87,14 +114,37 @@ def stream_style(streams: str) -> tuple[str, str, str]:
 
 
 def save(figure: Figure, folder: Path, stem: str) -> None:
-    """Write `{stem}.png` and `{stem}.svg`, without date or version in them.
+    """Write `{stem}.png`, `.svg` and `.pdf`, without date or version in them.
 
     Raises:
         InputError: the folder cannot be written to.
     """
-    for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
+    nothing: dict[str, dict[str, None]] = {
+        "png": {"Software": None},
+        "svg": {"Date": None, "Creator": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    }
+    for suffix, metadata in nothing.items():
         with atomic(folder / f"{stem}.{suffix}") as temporary:
-            figure.savefig(temporary, format=suffix, metadata=metadata, bbox_inches="tight", pad_inches=0.12)
+            figure.savefig(temporary, format=suffix, metadata=metadata)
+
+
+def panels_across(count: int) -> int:
+    """How many of a number of panels stand side by side."""
+    return min(count, 2 if count in (2, 4) else 3)
+
+
+def heading(figure: Figure, title: str) -> None:
+    """The title of a whole figure, in as many lines as its width needs."""
+    figure.suptitle(textwrap.fill(title, int(14 * figure.get_figwidth())), x=0.01, ha="left")
+
+
+def legend_below(figure: Figure, handles: Mapping[str, Artist], columns: int, title: str | None = None) -> None:
+    """A legend of the whole figure below it."""
+    figure.legend(
+        list(handles.values()), list(handles), loc="outside lower left", ncols=columns, title=title,
+        alignment="left", handletextpad=0.4, columnspacing=1.0, borderpad=0.2,
+    )  # fmt: skip
 
 
 def write_index(folder: Path, drawn: list[Drawn]) -> None:

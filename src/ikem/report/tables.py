@@ -1,6 +1,6 @@
-"""Tables of the results: Markdown and CSV of each evaluation, and the main table for a terminal.
+"""Tables of the results: Markdown, CSV, LaTeX and HTML of each evaluation, and the main table for a terminal.
 
-Everything here is computed from results.csv; nothing is trained or evaluated.
+Everything here is computed from results.csv and costs.csv; nothing is trained or evaluated.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import io
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -17,25 +18,40 @@ from tabulate import tabulate
 
 from ikem.evaluations.metrics import METRICS
 from ikem.files import spreadsheet_cell, write_text
+from ikem.report.costs import FILE, read_costs
+from ikem.report.html import as_html
 from ikem.report.labels import Naming
-from ikem.report.layout import DAGGER, DOUBLE_DAGGER, Entry, Section, Table, evaluations_of, lay_out, ordered_lines
+from ikem.report.latex import as_document, as_latex
+from ikem.report.layout import (
+    DAGGER,
+    DOUBLE_DAGGER,
+    Block,
+    Entry,
+    Section,
+    Table,
+    evaluations_of,
+    gain_of,
+    lay_out,
+    ordered_lines,
+)
 from ikem.report.markdown import escape
 from ikem.report.results import read_results
 from ikem.report.summary import Cell
 
 
 def read_tables(results: Path, naming: Naming) -> list[Table]:
-    """The table of each evaluation in results.csv, in order.
+    """The table of each evaluation in results.csv, in order; with costs, if costs.csv is next to it.
 
     Raises:
-        InputError: results.csv cannot be read.
+        InputError: a file cannot be read.
     """
     rows, missing = read_results(results)
-    return [lay_out(rows, missing, evaluation, naming) for evaluation in evaluations_of(rows, missing, naming)]
+    costs = read_costs(results.with_name(FILE))
+    return [lay_out(rows, missing, evaluation, naming, costs) for evaluation in evaluations_of(rows, missing, naming)]
 
 
 def write_tables(results: Path, folder: Path, naming: Naming) -> list[Path]:
-    """Write `{evaluation}.md` and `{evaluation}.csv` of each evaluation.
+    """Write `{evaluation}.md`, `.csv`, `.tex` and `.html` of each evaluation, and `all.tex`, which shows all of them.
 
     Args:
         results: the long table, results.csv.
@@ -48,21 +64,27 @@ def write_tables(results: Path, folder: Path, naming: Naming) -> list[Path]:
     Raises:
         InputError: results.csv cannot be read, or the folder cannot be written to.
     """
-    paths: list[Path] = []
-    for table in read_tables(results, naming):
-        for suffix, text in ((".md", as_markdown(table)), (".csv", as_csv(table, naming))):
-            paths.append(folder / f"{table.evaluation}{suffix}")
-            write_text(paths[-1], text)
-    return paths
+    texts: dict[str, str] = {}
+    tables = read_tables(results, naming)
+    for table in tables:
+        texts[f"{table.evaluation}.md"] = as_markdown(table)
+        texts[f"{table.evaluation}.csv"] = as_csv(table, naming)
+        texts[f"{table.evaluation}.tex"] = as_latex(table)
+        texts[f"{table.evaluation}.html"] = as_html("table_page.html.jinja", table=table)
+    if tables:
+        texts["all.tex"] = as_document([table.evaluation for table in tables])
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    return [folder / name for name in texts]
 
 
 def as_markdown(table: Table) -> str:
     """A table as Markdown that also reads well as plain text."""
     parts = [f"# {escape(table.title)}", escape(table.caption)]
-    if any(entry.interval for section in table.sections for line in section.lines for entry in line):
-        parts.append("In brackets: the 95 % interval over the clips tested (Wilson).")
     for section in table.sections:
-        parts += [f"## {escape(section.title)}", escape(section.note), _markdown_grid(section)]
+        parts += [f"## {escape(section.title)}", escape(section.note)]
+        for block in section.blocks:
+            parts += [f"### {escape(block.title)}", _markdown_grid(section, block)]
     parts += [f"{symbol} {escape(meaning)}" for symbol, meaning in table.legend.items()]
     if table.footnotes:
         parts.append("\n".join(f"- \\[{number}\\] {escape(text)}" for number, text in enumerate(table.footnotes, 1)))
@@ -77,7 +99,7 @@ def as_csv(table: Table, naming: Naming) -> str:
     for method, streams in ordered_lines(table.summaries, naming):
         line = {"method": method, "title": spreadsheet_cell(naming.method(method)), "streams": streams}
         for split in table.splits:
-            line |= _csv_cell(table, Cell(method, streams, *split))
+            line |= _csv_cell(table, Cell(method, streams, *split), naming)
         lines.append(line)
     columns = list(dict.fromkeys(column for line in lines for column in line))
     stream = io.StringIO()
@@ -133,52 +155,69 @@ def _terminal(table: Table, width: int) -> str:
         return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
     parts = [fill(f"{table.title}. {table.caption}")]
-    for section in table.sections[:1]:
-        grids = [_plain(section)]
-        if max(map(len, grids[0].splitlines())) > width:
-            grids = [_plain(_columns(section, columns)) for columns in _by_split(section)]
-        parts += grids
-    if any(entry.best for section in table.sections[:1] for line in section.lines for entry in line):
-        parts.append("* the best pretrained method of a column")
+    section = _without_single_streams(table.sections[0])
+    grids = [_plain(section)]
+    if max(map(len, grids[0].splitlines())) > width:
+        words = sorted(section.texts)
+        grids = [_plain(_columns(section, [*words, column]))
+                 for column in range(len(section.header)) if column not in section.texts]  # fmt: skip
+    parts += grids
+    if any(entry.rank == 1 for line in section.lines for entry in line):
+        parts.append("* the best pretrained method of a block")
     parts += [fill(f"{symbol} {meaning}") for symbol, meaning in table.legend.items()]
     parts += [fill(f"[{number}] {text}") for number, text in enumerate(table.footnotes, 1)]
     return "\n\n".join(parts) + "\n"
 
 
+def _without_single_streams(section: Section) -> Section:
+    """Without the streams of methods that have a fusion, too: a terminal shows what a method can do."""
+    fused = {line[0].text for block in section.blocks for line in block.lines if not _single(block)}
+    blocks = []
+    for block in section.blocks:
+        lines = tuple(line for line in block.lines if not (_single(block) and line[0].text in fused))
+        if lines:
+            blocks.append(Block(block.title, lines))
+    return Section(section.title, section.note, section.header, tuple(blocks), section.texts)
+
+
+def _single(block: Block) -> bool:
+    return block.title.startswith("Single stream")
+
+
 def _plain(section: Section) -> str:
-    lines = [
-        [entry.text + ("*" if entry.best else " " * bool(entry.text)) + entry.marks
-         if column not in section.texts else entry.text for column, entry in enumerate(line)]
-        for line in section.lines
-    ]  # fmt: skip
+    lines: list[list[str]] = []
+    for block in section.blocks:
+        lines.append([block.title, *[""] * (len(section.header) - 1)])
+        lines += [
+            [f"  {entry.text}" if column == 0 else _plain_entry(entry, column in section.texts)
+             for column, entry in enumerate(line)]
+            for line in block.lines
+        ]  # fmt: skip
     align = ["left" if column in section.texts else "right" for column in range(len(section.header))]
-    return tabulate(lines, section.header, tablefmt="simple", colalign=align, disable_numparse=True)
+    return tabulate(
+        lines, section.header, tablefmt="simple", colalign=align, disable_numparse=True, preserve_whitespace=True
+    )
 
 
-def _by_split(section: Section) -> list[list[int]]:
-    """Columns of a grid for each split: the words, a figure, and the published value that follows it."""
-    words = sorted(section.texts)
-    groups: list[list[int]] = []
-    for column, title in enumerate(section.header):
-        if column in section.texts:
-            continue
-        if title == "published" and groups:
-            groups[-1].append(column)
-        else:
-            groups.append([*words, column])
-    return groups
+def _plain_entry(entry: Entry, words: bool) -> str:
+    if words:
+        return entry.text
+    return entry.text + ("*" if entry.rank == 1 else " " * bool(entry.text)) + entry.marks
 
 
 def _columns(section: Section, columns: Sequence[int]) -> Section:
     texts = frozenset(place for place, column in enumerate(columns) if column in section.texts)
     header = tuple(section.header[column] for column in columns)
-    lines = tuple(tuple(line[column] for column in columns) for line in section.lines)
-    return Section(section.title, section.note, header, lines, texts)
+    blocks = tuple(
+        Block(block.title, tuple(tuple(line[column] for column in columns) for line in block.lines))
+        for block in section.blocks
+    )
+    return Section(section.title, section.note, header, blocks, texts)
 
 
-def _markdown_grid(section: Section) -> str:
+def _markdown_grid(section: Section, block: Block) -> str:
     header = [escape(title) for title in section.header]
-    lines = [[_markdown_entry(entry) for entry in line] for line in section.lines]
+    lines = [[_markdown_entry(entry) for entry in line] for line in block.lines]
     widths = [max(3, *(len(line[column]) for line in [header, *lines])) for column in range(len(header))]
     left = [column in section.texts for column in range(len(header))]
     rule = ["-" * width if words else "-" * (width - 1) + ":" for width, words in zip(widths, left, strict=True)]
@@ -195,11 +234,11 @@ def _markdown_grid(section: Section) -> str:
 
 def _markdown_entry(entry: Entry) -> str:
     text = escape(entry.text)
-    interval = f" ({entry.interval})" if entry.interval else ""
-    return (f"**{text}**" if entry.best else text) + interval + escape(entry.marks)
+    text = f"**{text}**" if entry.rank == 1 else f"<u>{text}</u>" if entry.rank == 2 else text
+    return text + escape(entry.marks) + (escape(f" [{entry.cite}]") if entry.cite else "")
 
 
-def _csv_cell(table: Table, cell: Cell) -> dict[str, str]:
+def _csv_cell(table: Table, cell: Cell, naming: Naming) -> dict[str, str]:
     summary = table.summaries.get(cell)
     prefix = "/".join(cell.split)
     metrics = summary.metrics if summary else {}
@@ -212,11 +251,23 @@ def _csv_cell(table: Table, cell: Cell) -> dict[str, str]:
     interval = summary.interval if summary else None
     for name, end in zip(("low", "high"), interval or (None, None), strict=True):
         line[f"{prefix} top1_{name}"] = "" if end is None else f"{end:.2f}"
+    gain = gain_of(table.summaries, cell, naming)
+    line[f"{prefix} gain"] = "" if gain is None else f"{gain:.2f}"
     line[f"{prefix} seeds"] = str(summary.seeds) if summary else ""
     line[f"{prefix} runs"] = str(len(summary.values)) if summary else ""
     line[f"{prefix} complete"] = ("yes" if summary.complete else "no") if summary and summary.values else ""
     if any(other.split == cell.split for other in table.published):
         value = table.published.get(cell)
         line[f"{prefix} published_top1"] = value.top1 if value else ""
+        line[f"{prefix} published_selection"] = value.selection if value else ""
+        line[f"{prefix} published_key"] = value.work.key if value else ""
+    line[f"{prefix} rejected_clips"] = str(summary.rejected_clips) if summary and summary.values else ""
+    if table.costs:
+        cost = table.costs.get(replace(cell, condition=""))
+        line[f"{prefix} parameters"] = str(cost.parameters) if cost else ""
+        line[f"{prefix} gflops"] = f"{cost.gflops:.6f}" if cost else ""
+        seconds = cost.train_seconds if cost else None
+        line[f"{prefix} train_seconds"] = "" if seconds is None else f"{seconds:.1f}"
+        line[f"{prefix} device"] = spreadsheet_cell(cost.device) if cost else ""
     line[f"{prefix} note"] = "; ".join(summary.reasons) if summary else ""
     return line

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from ikem.data.formats.registry import FORMATS
-from ikem.registry import nearest
+from ikem.registry import Source, nearest
 from ikem.schema import Name, Settings, Title, path_of
 from ikem.synthetic.settings import SyntheticSettings
 
@@ -139,11 +139,30 @@ class Prepare(Settings):
     the shape of bodies, or each axis by its own (CTR-GCN)."""
 
 
+class Paper(Settings):
+    """Where a dataset was published."""
+
+    authors: Text
+    """Family names, with commas between them."""
+    title: Text
+    """Title of the paper."""
+    venue: Text
+    """Journal or conference."""
+    year: int = Field(ge=1900, le=2200)
+    """Year of publication."""
+    arxiv: Text | None = None
+    """arXiv id."""
+    doi: Text | None = None
+    """DOI."""
+
+
 class Dataset(Settings):
     """A dataset: its raw files, its reader, its skeleton, its protocols."""
 
     title: Title
     """Name as tables show it."""
+    source: Paper | None = None
+    """Where it was published: tables cite it."""
     format: Name
     """Reader of the raw files: an entry of `ikem.data.formats.registry.FORMATS`."""
     skeleton: Text
@@ -164,6 +183,11 @@ class Dataset(Settings):
     """From clips to arrays of one size: how many frames, and which way bodies face."""
     partial: bool = False
     """Go on with a part of the data: counts other than the published ones are marked in the tables and stop nothing."""
+
+    @property
+    def cited(self) -> Source | None:
+        """The paper of the dataset."""
+        return None if self.source is None else Source(**self.source.model_dump(exclude_none=True))
 
     @model_validator(mode="after")
     def _raw_files(self) -> Dataset:

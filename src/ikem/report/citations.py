@@ -1,0 +1,71 @@
+"""The BibTeX file of all works that tables cite; `Source.key` gives the keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from ikem.encoders.registry import ENCODERS
+from ikem.evaluations.registry import EVALUATIONS
+from ikem.files import write_text
+from ikem.methods.registry import METHODS
+from ikem.registry import Source
+from ikem.report.literature import published_results
+from ikem.report.tex import escape
+from ikem.settings.benchmark import Config
+
+_JOURNALS = frozenset(("Pattern Recognition", "TPAMI", "TIP", "TMM", "TCSVT", "TBIOM", "Neurocomputing", "Sensors"))
+_PREPRINTS = frozenset(("arXiv", "preprint", ""))
+
+
+def all_sources(config: Config | None = None) -> list[Source]:
+    """Every cited work: methods, encoders, evaluations, datasets of a config, published values."""
+    registered = [item.source for group in (METHODS, ENCODERS, EVALUATIONS) for item in group.values()]
+    datasets = [dataset.cited for dataset in config.datasets.values()] if config else []
+    return [source for source in [*registered, *datasets, *(item.work for item in published_results())] if source]
+
+
+def bibliography(sources: Iterable[Source]) -> str:
+    """BibTeX entries sorted by key; of works with one key the first is taken."""
+    entries: dict[str, Source] = {}
+    for source in sources:
+        entries.setdefault(source.key, source)
+    return "\n".join(_entry(key, source) for key, source in sorted(entries.items()))
+
+
+def write_bibliography(path: Path, config: Config) -> None:
+    """Write all cited works as a BibTeX file."""
+    write_text(path, bibliography(all_sources(config)))
+
+
+def _entry(key: str, source: Source) -> str:
+    if not source.authors:
+        kind, place = "misc", "howpublished"
+    elif source.venue in _JOURNALS:
+        kind, place = "article", "journal"
+    elif source.venue in _PREPRINTS:
+        kind, place = "misc", ""
+    else:
+        kind, place = "inproceedings", "booktitle"
+    authors = [name.strip() for name in re.sub(r",? et al\.?$", ", others", source.authors).split(",")]
+    fields = {
+        "author": " and ".join(name for name in authors if name),
+        "title": f"{{{source.title}}}",
+        place: source.venue,
+        "year": str(source.year or ""),
+        "eprint": source.arxiv,
+        "archiveprefix": "arXiv" if source.arxiv else "",
+        "doi": source.doi,
+        "key": "" if source.authors else source.title,
+        "note": "" if source.authors else "Authors not known to us",
+    }
+    lines = [f"  {name} = {{{value if name == 'doi' else _braced(value)}}},\n" for name, value in fields.items()
+             if name and value]  # fmt: skip
+    return f"@{kind}{{{key},\n{''.join(lines)}}}\n"
+
+
+def _braced(text: str) -> str:
+    """TeX of a field; braces that protect capitals stay."""
+    inner = text.startswith("{")
+    return f"{{{escape(text[1:-1])}}}" if inner else escape(text)

@@ -1,0 +1,135 @@
+"""What figures show of errors, classes, embeddings and clips: cases with a known answer."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ikem.data.store import write_samples
+from ikem.errors import InputError
+from ikem.files import write_json
+from ikem.report.agreement import draw_agreement, read_errors, shared_errors
+from ikem.report.clip import ClipFile, draw_clips, liveliest
+from ikem.report.confusion import ConfusionFile, draw_gains, recall
+from ikem.report.curves import Curve, draw_curves
+from ikem.report.embedding_map import EmbeddingFile, choose, draw_embeddings, joined
+from ikem.report.style import drawing
+from ikem.training.checkpoint import save_tensors
+from report_samples import NAMING, SIX
+
+
+def test_shared_errors_are_the_jaccard_index() -> None:
+    errors = {"joint": np.array([1, 1, 0, 0, 1], bool), "bone": np.array([1, 0, 0, 1, 1], bool),
+              "motion": np.zeros(5, bool)}  # fmt: skip
+    shared = shared_errors(errors, ["joint", "bone", "motion"])
+    assert shared[0, 1] == shared[1, 0] == 50.0, "2 of the 4 clips that either gets wrong"
+    assert shared[0, 2] == 0.0
+    assert np.isnan(shared[2, 2]), "nobody errs"
+
+
+def test_errors_are_read_from_scores(tmp_path: Path) -> None:
+    scores = torch.tensor([[0.0, -1.0], [0.0, -1.0], [-2.0, 0.0]], dtype=torch.float16)
+    path = tmp_path / "linear.scores.safetensors"
+    tensors = {"scores/joint": scores, "scores/bone": -scores, "labels": torch.tensor([0, 1, 1])}
+    save_tensors(path, tensors | {"classes": torch.arange(2)}, {"names": ["a", "b", "c"]})
+    assert {name: list(value) for name, value in read_errors(path).items()} == {
+        "joint": [False, True, False], "bone": [True, False, True],
+    }  # fmt: skip
+    files = [ConfusionFile(tmp_path / "linear.confusion.npz", "demo", "xsub", "ikem-6", "linear")]
+    with drawing():
+        (drawn,) = draw_agreement(files, tmp_path, NAMING)
+        assert (
+            draw_agreement([dataclasses.replace(files[0], path=tmp_path / "x.confusion.npz")], tmp_path, NAMING) == []
+        )
+    assert (tmp_path / drawn.file).exists()
+    save_tensors(path, {"scores/joint": scores}, {})
+    with pytest.raises(InputError, match="no scores of clips"):
+        read_errors(path)
+
+
+def test_gains_are_of_recalls_with_the_same_streams(tmp_path: Path) -> None:
+    assert list(recall(np.array([[3, 1], [0, 5]]))) == [75.0, 100.0]
+    assert np.isnan(recall(np.array([[0, 0], [1, 3]]))[0])
+    better, worse = np.array([[9, 1], [0, 10]]), np.array([[5, 5], [2, 8]])
+    np.savez(tmp_path / "a.npz", **{SIX: better, "joint": worse})
+    np.savez(tmp_path / "b.npz", joint=worse, bone=better)
+    files = [ConfusionFile(tmp_path / f"{name}.npz", "demo", "xsub", method, "linear")
+             for name, method in (("a", "ikem-6"), ("b", "skeletonclr"), ("a", "random"))]  # fmt: skip
+    naming = dataclasses.replace(NAMING, baselines=("skeletonclr",))
+    with drawing():
+        (drawn,) = draw_gains(files, tmp_path, naming)
+        assert draw_gains(files, tmp_path, NAMING) == [], "there is no baseline"
+    assert drawn.title == "Gain by class: IKEM-6 over SkeletonCLR, demo xsub"
+    assert ", joint: accuracy of a class" in drawn.caption, "the streams that both have"
+
+
+def test_a_method_and_its_stages_share_a_panel(tmp_path: Path) -> None:
+    for name, epochs in (("a", (1, 2)), ("b", (3, 4))):
+        (tmp_path / f"{name}.csv").write_text(
+            "epoch,learning_rate,joint\n" + "".join(f"{e},0.1,{e}.5\n" for e in epochs)
+        )
+    curves = [Curve(tmp_path / f"{name}.csv", "Demo xsub", "IKEM-6", "demo/xsub") for name in "ab"]
+    with drawing():
+        (drawn,) = draw_curves(curves, tmp_path)
+        (short,) = draw_curves(curves[:1], tmp_path)
+    assert "dotted line" in drawn.caption and "dotted line" not in short.caption
+    assert drawn.title == "Learning curves, Demo xsub"
+
+
+def test_a_jump_of_the_sensor_is_not_lively() -> None:
+    position = np.zeros((3, 3, 16, 4, 1), np.float32)
+    position[1] += np.linspace(0, 3, 16, dtype=np.float32)[:, None, None]  # moves all the time
+    position[2, :, 8] = 50.0  # is lost for a frame
+    clip, frame = liveliest(position)
+    assert clip == 1 and 4 <= frame < 12
+
+
+def test_a_clip_is_drawn_with_the_name_of_its_class(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    np.save(tmp_path / "position.npy", generator.normal(size=(2, 3, 16, 25, 2)).astype(np.float32))
+    table = {"name": ["a", "b"], "label": [0, 0], "frames": [16, 16], "bodies": [1, 1]}
+    write_samples(tmp_path / "samples.csv", pd.DataFrame(table))
+    files = dict.fromkeys(("joint", "bone", "motion"), tmp_path / "position.npy")
+    naming = dataclasses.replace(NAMING, classes={"demo": ("waving",)}, datasets={"demo": "Demo"})
+    clip = ClipFile("demo", tmp_path / "position.npy", tmp_path / "samples.csv", files, "ntu25")
+    with drawing():
+        (drawn,) = draw_clips([clip], tmp_path, naming)
+    assert drawn.title == "A clip in every modality: waving, Demo"
+    assert (tmp_path / drawn.file).with_suffix(".pdf").exists()
+
+
+def test_embeddings_are_of_test_clips_and_of_length_one(tmp_path: Path) -> None:
+    labels = np.arange(12).repeat(3)
+    test = np.arange(0, 36, 2)
+    chosen = choose(test, labels)
+    assert set(chosen) <= set(test) and set(labels[chosen]) == set(range(10)), "ten classes at most"
+    assert len(choose(np.arange(5000), np.zeros(5000, np.int64))) == 600
+    save_tensors(
+        tmp_path / "e.safetensors",
+        {"joint": 3 * torch.eye(36), "bone": torch.ones(36, 2), "joint.mean": torch.ones(36)},
+        {},
+    )
+    values = joined(tmp_path / "e.safetensors", chosen)
+    assert values.shape == (len(chosen), 38)
+    assert np.allclose((values**2).sum(axis=1), 2), "each modality counts alike"
+
+
+def test_maps_are_the_same_each_time(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    generator = np.random.default_rng(0)
+    save_tensors(tmp_path / "e.safetensors", {"joint": torch.from_numpy(generator.normal(size=(20, 8)))}, {})
+    names = [str(number) for number in range(20)]
+    table = {"name": names, "label": [0, 1] * 10, "frames": [9] * 20, "bodies": [1] * 20}
+    write_samples(tmp_path / "samples.csv", pd.DataFrame(table))
+    write_json(tmp_path / "split.json", {"train": [0], "test": list(range(1, 20)), "unused": 0, "complete": True})
+    paths = [tmp_path / name for name in ("e.safetensors", "samples.csv", "split.json")]
+    files = [EmbeddingFile(*paths, "demo", "xsub", method) for method in ("ikem-6", "random")]
+    pictures = []
+    for _ in range(2):
+        with drawing():
+            (drawn,) = draw_embeddings(files, tmp_path, NAMING)
+        pictures.append((tmp_path / drawn.file).read_bytes())
+    assert pictures[0] == pictures[1]
