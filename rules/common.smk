@@ -51,6 +51,11 @@ wildcard_constraints:
     number=r"\d+",
 
 
+def lsf_options(gpus):
+    """Options of LSF's bsub, whose plugin asks for no GPU by itself; other executors do not look at them."""
+    return f"-wa USR1 -wt 10{f' -gpu num={gpus}' if gpus else ''}"
+
+
 def results(path):
     """A path below the results folder."""
     return f"{PLAN.config.results}/{path}"

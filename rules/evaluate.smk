@@ -15,6 +15,7 @@ for name in ("embed", "embed_target"):
         threads: COMPUTE.threads
         resources:
             gpu=COMPUTE.evaluate.gpu,
+            lsf_extra=lsf_options(COMPUTE.evaluate.gpu),
             mem_mb=COMPUTE.evaluate.mem_mb,
             runtime=COMPUTE.evaluate.runtime,
         params:
@@ -46,6 +47,7 @@ for name in EVALUATIONS:
         threads: COMPUTE.threads
         resources:
             gpu=COMPUTE.evaluate.gpu,
+            lsf_extra=lsf_options(COMPUTE.evaluate.gpu),
             mem_mb=COMPUTE.evaluate.mem_mb,
             runtime=COMPUTE.evaluate.runtime,
         params:

@@ -17,6 +17,7 @@ for name in STAGES:
         threads: COMPUTE.threads
         resources:
             gpu=COMPUTE.train.gpu,
+            lsf_extra=lsf_options(COMPUTE.train.gpu),
             mem_mb=COMPUTE.train.mem_mb,
             runtime=COMPUTE.train.runtime,
         params:

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from helpers import TINY
+from helpers import ROOT, TINY
+
+OVERLAYS = {"ablations"}
+"""Shipped configs that are laid over the demo."""
+
+
+def files_of(path: Path) -> list[Path]:
+    """A shipped config as it is used: an overlay follows the demo."""
+    return [ROOT / "config" / "config.yaml", path] if path.stem in OVERLAYS else [path]
 
 
 def tiny() -> dict[str, Any]:

@@ -24,6 +24,7 @@ import torch  # noqa: E402
 from benchmarks.plain.stgcn import PlainSTGCN  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
+from config_support import files_of  # noqa: E402
 from ikem.encoders.initialization import initialize  # noqa: E402
 from ikem.encoders.stgcn.network import STGCN  # noqa: E402
 from ikem.encoders.strided import TimeConv2d  # noqa: E402
@@ -39,13 +40,13 @@ Shape = tuple[str, int, int, int]
 
 
 def shapes() -> list[Shape]:
-    """Of every training job of every shipped config, of the tests' own, and of the reference vectors."""
+    """Of every training job of an ST-GCN of every shipped config, of the tests' own, and of the reference vectors."""
     found = {("ntu25", 4, 16, 50), ("ntu25", 16, 256, 50)}
     for path in [*(ROOT / "config").glob("*.yaml"), *(ROOT / "tests" / "configs").glob("*.yaml")]:
-        config = load_config(path)
+        config = load_config(*files_of(path))
         for job in Plan(config).all_jobs():
             encoder = job.settings.get("encoder")
-            if encoder is not None:
+            if encoder is not None and encoder["kind"] == "stgcn":
                 dataset = config.datasets[dict(job.name.keys)["dataset"]]
                 widths = encoder["hidden_channels"], encoder["hidden_dim"]
                 found.add((job.settings["skeleton"], *widths, dataset.prepare.frames))

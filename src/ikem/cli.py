@@ -121,6 +121,46 @@ def fuse(
 
 
 @app.command()
+def submit(
+    plan: Annotated[Path, typer.Argument(help="plan.json of the results folder.")],
+    methods: Annotated[list[str], typer.Argument(help="Entries of `methods` whose rows are submitted.")],
+    title: Annotated[str, typer.Option(help="What a leaderboard calls the submission.")],
+    authors: Annotated[str, typer.Option(help="Who computed it.")],
+    output: Annotated[Path, typer.Option(help="The archive.")] = Path("submission.zip"),
+    link: Annotated[str, typer.Option(help="Where code or a paper is.")] = "",
+    comment: Annotated[str, typer.Option(help="Hardware, changes of code, anything a reader should know.")] = "",
+) -> None:
+    """Pack rows, config, the records of all jobs and the scores of each clip into one archive."""
+    from ikem.submission.pack import pack
+
+    claim = pack(plan, methods, output, title, authors, link, comment)
+    print(f"{output}: {len(claim.rows)} rows. `python -m ikem check {output}` recomputes them.")
+
+
+@app.command()
+def check(submission: Annotated[Path, typer.Argument(help="Archive that `submit` wrote.")]) -> None:
+    """Recompute every figure of a submission from its scores, and say what was claimed and what was recomputed."""
+    from ikem.submission.check import check as check_submission
+    from ikem.submission.show import show_verdict
+
+    verdict = check_submission(submission)
+    show_verdict(verdict)
+    if not verdict.accepted:
+        raise typer.Exit(1)
+
+
+@app.command()
+def leaderboard(
+    folder: Annotated[Path, typer.Argument(help="Folder of accepted submissions.")] = Path("leaderboard"),
+    page: Annotated[Path, typer.Option(help="The page, in Markdown.")] = Path("leaderboard/README.md"),
+) -> None:
+    """Check every submission of a folder again, and write one page of all of them."""
+    from ikem.submission.leaderboard import write_leaderboard
+
+    print(f"{page}: {write_leaderboard(folder, page)} submissions")
+
+
+@app.command()
 def verify(folder: Annotated[Path, typer.Argument(help="Folder of reference vectors.")]) -> None:
     """Compare every array of a folder of reference vectors with what the benchmark computes."""
     from ikem.verify import verify as verify_folder

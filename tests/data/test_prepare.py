@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from helpers import vectors
-from ikem.data.prepare import prepare_clips, unit_range, usable_length
+from ikem.data.prepare import prepare_clips, turn_by_first_frame, unit_range, usable_length
 from ikem.errors import InputError
 from ikem.skeleton import load_skeleton
 
@@ -42,20 +42,27 @@ def slow(clip, skeleton, target, center="frame", turn="frame", scale="none"):
                 [[math.cos(theta), 0, -math.sin(theta)], [0, 1, 0], [math.sin(theta), 0, math.cos(theta)]]
             )
             result[:, t, :, m] = matrix @ resized[t].T
-    return result if scale == "none" else slow_unit_range(result)
+    if turn == "first-frame":
+        line = result[:, 0, right, 0] - result[:, 0, left, 0]
+        theta = -math.atan2(line[2], line[0])
+        matrix = np.array([[math.cos(theta), 0, -math.sin(theta)], [0, 1, 0], [math.sin(theta), 0, math.cos(theta)]])
+        result = np.einsum("dc,ctvm->dtvm", matrix, result)
+    return result if scale == "none" else slow_unit_range(result, scale)
 
 
-def slow_unit_range(clip):
+def slow_unit_range(clip, scale):
     """One clip (3, T, V, M), axis by axis and frame by frame."""
     _, frames, _, bodies = clip.shape
     visible = [(t, m) for t in range(frames) for m in range(bodies) if clip[:, t, :, m].any()]
+    values = [[value for t, m in visible for value in clip[c, t, :, m]] for c in range(3)]
+    ranges = [max(axis) - min(axis) for axis in values]
     result = np.zeros_like(clip)
     for c in range(3):
-        values = [value for t, m in visible for value in clip[c, t, :, m]]
-        low, high = min(values), max(values)
+        middle = (max(values[c]) + min(values[c])) / 2
+        size = ranges[c] if scale == "unit-range-axes" else max(ranges)
         for t, m in visible:
             for v, value in enumerate(clip[c, t, :, m]):
-                result[c, t, v, m] = 2 * (value - low) / (high - low) - 1 if high > low else 0
+                result[c, t, v, m] = 2 * (value - middle) / size if size > 0 else 0
     return result
 
 
@@ -81,16 +88,16 @@ def test_reference_vectors():
     target=st.sampled_from([1, 2, 13, 50]),
     choices=st.tuples(
         st.sampled_from(["frame", "first-frame"]),
-        st.sampled_from(["frame", "none"]),
-        st.sampled_from(["none", "unit-range"]),
+        st.sampled_from(["frame", "first-frame", "none"]),
+        st.sampled_from(["none", "unit-range", "unit-range-axes"]),
     ),
     absent=st.booleans(),
 )
 @example([1, 1], 1, NTU, 1, ("frame", "none", "none"), False)  # a gap in clip 0 would empty clip 1
 @example([1], 1, NTU, 1, ("frame", "none", "none"), False)
 @example([2, 1], 2, KINECT, 13, ("frame", "frame", "none"), False)
-@example([9, 4], 2, KINECT, 13, ("first-frame", "none", "unit-range"), True)
-@example([30, 4], 3, NTU, 50, ("first-frame", "frame", "unit-range"), True)
+@example([9, 4], 2, KINECT, 13, ("first-frame", "none", "unit-range-axes"), True)
+@example([30, 4], 3, NTU, 50, ("first-frame", "first-frame", "unit-range"), True)
 @settings(max_examples=40, deadline=None)
 def test_against_transcription(lengths, bodies, skeleton, target, choices, absent):
     values, starts, frames = ragged(lengths, bodies, skeleton.joint_count, seed=sum(lengths))
@@ -118,7 +125,7 @@ def test_shoulders_end_up_along_x(side):
     assert np.abs(ours[:, :, :, NTU.center]).max() == 0
 
 
-@pytest.mark.parametrize("choices", [("frame", "frame", "none"), ("first-frame", "none", "unit-range")])
+@pytest.mark.parametrize("choices", [("frame", "frame", "none"), ("first-frame", "first-frame", "unit-range")])
 def test_absent_body_stays_zero(choices):
     values, starts, frames = ragged([20])
     values[:, 1] = 0
@@ -137,24 +144,42 @@ def test_a_walk_is_kept_from_the_first_frame_on():
     assert np.ptp(lost, axis=1).max() < 1e-5
 
 
-@given(scale=st.floats(1e-3, 1e3), shift=st.floats(-10, 10))
-def test_unit_range(scale, shift):
-    """The range is [-1, 1] for each axis, whatever it was before."""
+def test_a_pirouette_is_kept_from_the_first_frame_on():
+    """However a clip is turned as a whole, it ends up the same, and as far from its first frame as before."""
+    values, starts, frames = ragged([30], bodies=1)
+    prepared = []
+    for angle in (0.0, 1.0, 4.0):
+        matrix = [[math.cos(angle), 0, -math.sin(angle)], [0, 1, 0], [math.sin(angle), 0, math.cos(angle)]]
+        turned = (values @ np.float32(matrix)).astype(np.float32)
+        prepared.append(prepare_clips(turned, starts, frames, NTU, 30, "first-frame", "first-frame"))
+    left, right = NTU.shoulders
+    lines = prepared[0][0, :, :, right, 0] - prepared[0][0, :, :, left, 0]
+    assert lines[0, 0] > 0 and abs(lines[2, 0]) < 1e-5 and np.abs(lines[2, 1:]).min() > 1e-3
+    for other in prepared[1:]:
+        assert np.allclose(other, prepared[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("each_axis", [False, True])
+@given(factor=st.floats(1e-2, 1e2), shift=st.floats(-10, 10))
+def test_unit_range(each_axis, factor, shift):
+    """The range is [-1, 1], whatever it was before: that of each axis, or of the longest only."""
     clips = np.random.default_rng(0).normal(size=(3, 3, 7, 5, 2)).astype(np.float32)
-    factors = np.float32([1, scale, 2]).reshape(3, 1, 1, 1)
-    scaled = unit_range(clips)
-    assert np.allclose(scaled.min(axis=(2, 3, 4)), -1, atol=1e-6) and np.allclose(
-        scaled.max(axis=(2, 3, 4)), 1, atol=1e-6
-    )
-    assert np.allclose(unit_range(clips * factors + np.float32(shift) * factors), scaled, atol=1e-4)
+    clips[:, 1] *= 3
+    scaled = unit_range(clips, each_axis)
+    low, high = scaled.min(axis=(2, 3, 4)), scaled.max(axis=(2, 3, 4))
+    assert np.allclose(low, -high, atol=1e-6)
+    assert np.allclose(high[:, 1], 1, atol=1e-6) and (np.abs(high[:, ::2] - 1) < 1e-6).all() == each_axis
+    factors = np.float32([1, factor, 2] if each_axis else [factor] * 3).reshape(3, 1, 1, 1)
+    assert np.allclose(unit_range((clips + np.float32(shift)) * factors, each_axis), scaled, atol=1e-4)
 
 
-def test_an_axis_without_a_range_is_zero():
+def test_without_a_range_or_shoulders():
     clips = np.random.default_rng(0).normal(size=(1, 3, 7, 5, 1)).astype(np.float32)
     clips[:, 1] = 0.3
-    scaled = unit_range(clips)
+    scaled = unit_range(clips, each_axis=True)
     assert (scaled[:, 1] == 0).all() and scaled[:, 0].max() == 1
-    assert not unit_range(np.zeros_like(clips)).any()
+    assert not unit_range(np.zeros_like(clips), each_axis=True).any()
+    assert np.array_equal(turn_by_first_frame(clips, 2, 2), clips)
 
 
 def test_a_clip_has_the_same_bits_in_any_chunk():

@@ -55,6 +55,22 @@ def test_values_that_neither_train_nor_test():
     assert (len(split["train"]), len(split["test"])) == (20, 20)
 
 
+def test_clips_outside_take_no_part():
+    """Subjects held out of the training cameras: clip by clip, as the table says."""
+    samples = table()
+    protocol = Protocol(column="subject", train=(1, 2, 3), test=(4, 5), within={"camera": (1, 2), "part": ("train",)})
+    split = make_split(samples, protocol)
+    for part, subjects in (("train", {1, 2, 3}), ("test", {4, 5})):
+        expected = [
+            index
+            for index, row in samples.iterrows()
+            if row["subject"] in subjects and row["camera"] != 3 and row["part"] == "train"
+        ]
+        assert split[part] == expected and split["counts"][part] == len(expected) > 10
+    assert split["unused"] == 60 - split["counts"]["train"] - split["counts"]["test"]
+    assert make_split(samples, Protocol(column="subject", train=(1,), within={"camera": ("01", 2, 3)}))["unused"] == 0
+
+
 def test_words_as_values():
     assert len(make_split(table(), Protocol(column="part", train=("train",), test=("test",)))["train"]) == 45
 
@@ -165,6 +181,12 @@ def test_numbers_and_words_are_the_same():
         (Protocol(column="subject", train=(99,)), "no clip has the value 99 of subject. There are 1, 2, 3"),
         (Protocol(column="subject", train=(1,), test=(99,)), "no clip has the value 99 of subject"),
         (Protocol(column="subject", train=(1, 2, 3, 4, 5, 6)), "no clip tests"),
+        (Protocol(column="subject", train=(1,), within={"setup": (1,)}), "no column 'setup'"),
+        (
+            Protocol(column="subject", train=(1,), within={"camera": (1, 7)}),
+            "within.camera: no clip has the value 7 of",
+        ),
+        (Protocol(column="subject", train=(1,), within={"subject": (2, 3)}), "no clip trains"),
         (Protocol(column="label", train=(1,)), "one class only"),
         (Protocol(column="subject", train=(1,), test=(1, 2)), "both trains and tests"),
     ],

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from data_support import VECTORS, ntu_members, steady, write_zip
 from ikem.data.arrayfile import ArrayWriter, RowReader, clip_chunks, open_array, staging
 from ikem.data.decode import decode
+from ikem.data.prepare import prepare_clips
 from ikem.data.store import generate_modalities, load_samples, prepare
 from ikem.errors import InputError
 from ikem.settings.data import Decode, Prepare
@@ -66,6 +67,20 @@ def test_preparing_does_not_depend_on_the_pieces(decoded, prepared, tmp_path, mo
     monkeypatch.setattr("ikem.data.store.clip_chunks", lambda frames: [(n, n + 1) for n in range(len(frames))])
     prepare(decoded, tmp_path, SKELETON, Prepare())
     assert (tmp_path / "position.npy").read_bytes() == (prepared / "position.npy").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"center": "first-frame", "turn": "none", "scale": "unit-range-axes"},
+        {"center": "frame", "turn": "first-frame", "scale": "unit-range"},
+    ],
+)
+def test_choices_of_a_dataset(decoded, tmp_path, choices):
+    coordinates, frames = np.load(decoded / "coordinates.npy"), load_samples(decoded / "samples.csv")["frames"]
+    expected = prepare_clips(coordinates, np.cumsum(frames) - frames, frames, SKELETON, 20, **choices)
+    prepare(decoded, tmp_path, SKELETON, Prepare(frames=20, **choices))
+    assert np.array_equal(np.load(tmp_path / "position.npy"), expected)
 
 
 @steady

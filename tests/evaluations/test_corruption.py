@@ -147,11 +147,14 @@ SCHEDULE = {"epochs": 3, "decay": {"kind": "step", "epoch": None, "factor": 0.1}
             "learning_rate": 0.5, "optimizer": {"kind": "sgd", "momentum": 0.9, "nesterov": False}}  # fmt: skip
 
 
-def test_classifiers_of_the_linear_evaluation_are_applied(tmp_path: Path) -> None:
+def test_classifiers_of_the_linear_evaluation_are_applied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The embedding is the clip itself: untouched clips score as in the linear evaluation, empty ones have the bias."""
 
+    monkeypatch.setattr("ikem.evaluations.corruption.run._CHUNK", 2)
+    asked = []
+
     def embed(position: np.ndarray, indices: np.ndarray) -> torch.Tensor:
-        assert indices.tolist() == [3, 4, 5]
+        asked.append(indices.tolist())
         flat = torch.from_numpy(position).flatten(1)
         return torch.stack([flat, 2 * flat])
 
@@ -165,16 +168,20 @@ def test_classifiers_of_the_linear_evaluation_are_applied(tmp_path: Path) -> Non
     options = {
         "kind": "corruption",
         "classifier": "linear",
-        "corruptions": [{"kind": "none"}, {"kind": "joints", "probability": 1.0}],
+        "corruptions": [{"kind": "none"}, {"kind": "joints", "probability": 1.0}, {"kind": "time", "share": 0.5}],
     }
+    asked.clear()
     task = FrozenEncoderTask(
         options, ["joint", "bone"], CLIPS, labels, NTU, embed, {"classifier": path}, 0, lambda: None
     )
     found = {(len(each.modalities), each.modalities[0], each.condition): each.scores for each in evaluate(task)}
-    assert len(found) == 6
+    assert len(found) == 9 and asked == [[3, 4], [5]] * 3
+    halved = embed(corrupt(CLIPS[3:], NAMES[3:], given(kind="time", share=0.5), NTU, 0), np.arange(3, 6))
+    weight, bias = (result.classifiers[f"single.{name}"][1] for name in ("weight", "bias"))
+    np.testing.assert_allclose(found[1, "bone", "50 % of the frames"], halved[1] @ weight + bias, rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(found[1, "bone", "none"], result.single[1])
     np.testing.assert_array_equal(found[2, "joint", "none"], result.fused)
-    bias = result.classifiers["single.bias"][0, 0].numpy()
+    bias = result.classifiers["single.bias"][0, 0]
     np.testing.assert_allclose(found[1, "joint", "100 % of the joints"], np.stack([bias] * 3), rtol=1e-6)
     with pytest.raises(InputError, match="classifiers of other modalities"):
         list(evaluate(dataclasses.replace(task, modalities=["joint", "motion"])))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from ikem.cli import app
@@ -15,6 +16,7 @@ from ikem.evaluations.metrics import CLASSIFICATION, classification
 from ikem.evaluations.rows import Labels, Rows
 from ikem.evaluations.scores import fuse, kept, read_scores, row_key, scores_path
 from ikem.evaluations.task import Outcome
+from ikem.training.checkpoint import save_tensors
 from job_support import Workshop
 
 NAMES = {"dataset": "demo", "protocol": "xsub", "method": "m", "seed": 0, "evaluation": "e"}
@@ -121,8 +123,6 @@ def test_damaged_files_are_refused(tmp_path: Path, damage: str) -> None:
     elif damage == "everything":
         content = bytearray(b"no scores")
     if damage == "another file":
-        from ikem.training.checkpoint import save_tensors
-
         save_tensors(file, {}, {"names": []})
     elif damage == "gone":
         file.unlink()
@@ -131,6 +131,18 @@ def test_damaged_files_are_refused(tmp_path: Path, damage: str) -> None:
     with pytest.raises(InputError) as error:
         read_scores(path)
     assert error.value.location == str(file)
+
+
+def test_arrays_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
+    for name, shape in (("labels", (2,)), ("scores/joint", (3, 5)), ("scores/joint", (2, 4))):
+        tensors = {
+            "labels": torch.zeros(3).long(),
+            "classes": torch.arange(4),
+            "scores/joint": torch.zeros(3, 4).half(),
+        }
+        save_tensors(tmp_path / "e.scores.safetensors", tensors | {name: torch.zeros(shape)}, {"names": [*"abc"]})
+        with pytest.raises(InputError, match="do not fit together"):
+            read_scores(tmp_path / "e.json")
 
 
 def test_the_fusion_of_a_real_evaluation_follows_from_its_streams(workshop: Workshop) -> None:

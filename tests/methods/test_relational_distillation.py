@@ -81,6 +81,26 @@ def test_a_step_in_its_parts(mining):
     assert torch.equal(state["joined_queue.all"][:, 4:], joined_queue[:, 4:])
 
 
+def test_plain_distillation_contrasts_with_the_joined_feature_alone():
+    distillation = model(relations=False)
+    features = F.normalize(torch.randn(3, 4, 8, generator=torch.Generator().manual_seed(1)), dim=2)
+    students = F.normalize(torch.randn(2, 4, 24, generator=torch.Generator().manual_seed(2)), dim=2).requires_grad_()
+    for _ in range(2):  # the second time the queue has what the first put there
+        distillation.joined_queue.flush()
+        joined_queue = distillation.joined_queue.stacked[0].clone()
+        pairs = distillation.relate(students, features)
+        for student, (loss,) in zip(students, pairs, strict=True):
+            each = []
+            for z, clip in zip(student, range(4), strict=True):
+                teacher = torch.cat(list(features[:, clip]))
+                teacher = teacher / teacher.norm()
+                logits = torch.stack([z @ teacher, *(z @ column for column in joined_queue.t())]) / 0.07
+                each.append(logits.exp().sum().log() - logits[0])
+            assert torch.allclose(loss, sum(each) / 4, atol=1e-5)
+    assert torch.equal(joined_queue[:, :4], F.normalize(features.transpose(0, 1).flatten(1), dim=1).t())
+    step(distillation, sgd(distillation, 0.1, 0.9, 1e-4), 1)
+
+
 def test_the_teacher_is_frozen():
     distillation = model()
     before = copy.deepcopy(distillation.teacher.state_dict())

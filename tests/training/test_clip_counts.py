@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from config_support import files_of
 from helpers import ROOT
 from ikem.seeding import batches, epoch_order
 from ikem.settings.loading import load_config
@@ -75,6 +76,6 @@ def test_a_plan_warns_before_it_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_configs_fit_their_clips(path: Path) -> None:
-    lines = advice_on(Plan(load_config(path)))
+    lines = advice_on(Plan(load_config(*files_of(path))))
     assert bool(lines) == (path.stem in ("paper", "pkummd"))
     assert all("pkummd" in line and "queue_size is 32768" in line for line in lines)  # as published

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from helpers import TINY
 from ikem.workflow.job_types import JOB_TYPES
 from job_support import ROOT, snakemake_environment
 
@@ -50,9 +52,16 @@ def test_jobs_are_tried_again(name: str) -> None:
     assert profile["rerun-incomplete"] is True
 
 
-def test_lsf_gives_a_gpu_to_every_rule_that_computes_on_one() -> None:
-    profile = yaml.safe_load((ROOT / "profiles" / "lsf" / "config.yaml").read_text())
-    assert list(profile["set-resources"]) == [name for name, kind in JOB_TYPES.items() if kind.group != "data"]
+def test_lsf_gives_a_gpu_to_every_rule_that_computes_on_one(tmp_path: Path) -> None:
+    command = ["snakemake", "-n", "--configfile", str(TINY), "--config", f"results={tmp_path}"]
+    ran = subprocess.run(
+        command, cwd=ROOT, env=snakemake_environment(), capture_output=True, text=True, check=True, timeout=120
+    )
+    shown = ran.stdout + ran.stderr
+    asked = set(re.findall(r"^rule (\w+):\n(?:    .*\n)*?    resources: .*lsf_extra=.*-gpu num=1", shown, re.M))
+    rules = set(re.findall(r"^rule (\w+):", shown, re.M))
+    assert asked == {name for name in rules if name in JOB_TYPES and JOB_TYPES[name].group != "data"}
+    assert {"momentum_contrast", "embed", "linear"} <= asked
 
 
 def test_the_pod_runs_the_profile() -> None:

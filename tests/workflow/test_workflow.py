@@ -10,11 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from config_support import files_of, tiny
 from helpers import ROOT
 from ikem.evaluations.registry import EVALUATIONS
+from ikem.evaluations.scores import read_scores
 from ikem.methods.registry import STAGES
 from ikem.workflow.job_types import JOB_TYPES
 from ikem.workflow.reserved import NEXT_TO_DATASETS, NEXT_TO_PROTOCOLS
@@ -60,10 +63,11 @@ def done(place: Path) -> Path:
 
 def test_a_run_ends_with_tables(done: Path) -> None:
     table = pd.read_csv(done / "results" / "tables" / "results.csv")
-    assert set(table["method"]) == {"random", "skeletonclr", "crossclr", "ikem-3", "student", "supervised"}
-    assert set(table["evaluation"]) == {
-        *("linear", "knn-1", "semi-10", "finetune", "occlusion", "few-shot", "linear-grid", "transfer"),
+    entries = {
+        name: {each for block in tiny()["benchmark"] for each in block[name]} for name in ("methods", "evaluations")
     }
+    assert set(table["method"]) == entries["methods"]
+    assert set(table["evaluation"]) == entries["evaluations"]
     assert table.loc[table["metric"] == "top1", "value"].between(0, 100).all()
     assert set(table.loc[table["evaluation"] == "semi-10", "label_subset"]) == {0, 1}
     assert {"joint", "joint+motion+bone"} <= set(table["streams"])
@@ -73,6 +77,29 @@ def test_a_run_ends_with_tables(done: Path) -> None:
     assert written == {"tiny", *NEXT_TO_DATASETS}
     in_dataset = {path.name for path in (done / "results" / "tiny").iterdir() if not path.name.startswith(".")}
     assert in_dataset == {"xsub", *NEXT_TO_PROTOCOLS}
+
+
+def test_untouched_clips_score_as_in_the_linear_evaluation(done: Path) -> None:
+    """Of standardized embeddings, too: through encoders, modalities and classifiers."""
+    run = done / "results" / "tiny" / "xsub" / "seed0"
+    linear = read_scores(run / "linear" / "random" / "linear.json")
+    occlusion = read_scores(run / "corruption" / "random" / "occlusion.json")
+    assert set(linear.scores) == {"joint", "bone", "joint+bone"}
+    for streams, scores in linear.scores.items():
+        np.testing.assert_allclose(occlusion.scores[f"{streams}.none"], scores, rtol=0.01, atol=0.01)
+        assert (occlusion.scores[f"{streams}.left arm"] != scores).any()
+
+
+def test_clips_of_the_pretraining_are_not_tested_after_a_transfer(done: Path) -> None:
+    results = done / "results" / "tiny"
+    names = pd.read_csv(results / "prepared" / "samples.csv")["name"]
+    pretraining, target = (
+        json.loads((results / "splits" / f"{name}.json").read_text()) for name in ("xsub", "swapped")
+    )
+    expected = set(names[target["test"]]) - set(names[pretraining["train"]])
+    assert 0 < len(expected) < len(target["test"])
+    tested = read_scores(results / "xsub" / "seed0" / "linear" / "random" / "transfer.json").names
+    assert set(tested) == expected and len(tested) == len(expected)
 
 
 def test_a_second_run_finds_nothing_to_do(done: Path) -> None:
@@ -119,7 +146,8 @@ def test_tables_regenerate_without_training(done: Path) -> None:
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_dry_run_of_every_shipped_config_without_data(place: Path, config: Path) -> None:
-    result = snakemake(place, "-n", "--quiet", "all", "--configfile", f"config/{config.name}")
+    files = [f"config/{path.name}" for path in files_of(config)]
+    result = snakemake(place, "-n", "--quiet", "all", "--configfile", *files)
     assert result.returncode == 0, result.stderr[-2000:]
 
 

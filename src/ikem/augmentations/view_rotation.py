@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ikem.augmentations.declaration import Augmentation
+from ikem.augmentations.rotation import rotation_matrices
 from ikem.augmentations.shear import shear
 from ikem.schema import Settings
 
@@ -30,21 +31,15 @@ class ViewRotation(Settings):
     """The angle about the horizontal axis x is uniform within plus and minus this."""
 
 
-def rotation_matrices(turn: Tensor, tilt: Tensor) -> Tensor:
-    """Angles (N,) in radians as matrices (N, 3, 3) that first turn about y, then tilt about x: R_x(tilt) R_y(turn)."""
+def random_view_rotation(position: Tensor, uniform: Tensor, options: ViewRotation, skeleton: Skeleton) -> Tensor:
+    """Clips (N, M, 3, T, V), each multiplied by R_x(tilt) R_y(turn) of its numbers (N, 2)."""
     import torch
 
-    (cos_y, sin_y), (cos_x, sin_x) = (turn.cos(), turn.sin()), (tilt.cos(), tilt.sin())
-    zero = torch.zeros_like(turn)
-    rows = [cos_y, zero, sin_y, sin_x * sin_y, cos_x, -sin_x * cos_y, -cos_x * sin_y, sin_x, cos_x * cos_y]
-    return torch.stack(rows, dim=1).view(-1, 3, 3)
-
-
-def random_view_rotation(position: Tensor, uniform: Tensor, options: ViewRotation, skeleton: Skeleton) -> Tensor:
-    """Multiply by matrices of random angles."""
     turn, tilt = (2 * uniform - 1).unbind(dim=1)
     turn, tilt = math.radians(options.turn_degrees) * turn, math.radians(options.tilt_degrees) * tilt
-    return shear(position, rotation_matrices(turn, tilt))
+    # R_x(tilt) R_y(turn) is the transpose, which is the inverse, of R_y(-turn) R_x(-tilt).
+    angles = torch.stack([-tilt, -turn, torch.zeros_like(turn)], dim=1)
+    return shear(position, rotation_matrices(angles).mT)
 
 
 AUGMENTATION = Augmentation(ViewRotation, 2, random_view_rotation)

@@ -7,11 +7,13 @@ The rules are those of the method's published code (its reference vectors hold t
 2. each body is centered in each frame on its own center joint; or all of a clip on one point, the center joint of body
    1 in the first frame that has it, so that where a body moves to is kept;
 3. frames are resized to T linearly, with half-pixel centers and clamped ends;
-4. each body is turned about the y axis, frame by frame, until its shoulders are parallel to x; or it is not;
-5. coordinates stay in meters; or each axis of a clip is mapped to [-1, 1] by the range that it has in the clip.
+4. each body is turned about the y axis, frame by frame, until its shoulders are parallel to x; or the whole clip is,
+   by one angle, until the shoulders of body 1 are so in the first frame; or nothing is turned;
+5. coordinates stay in meters; or a clip is moved and scaled into [-1, 1], by the largest of its axes' ranges or each
+   axis by its own.
 
-Published is the first choice of each; the second ones are the preparation of NW-UCLA by Chen et al. 2021 (CTR-GCN,
-arXiv 2107.12213, the code that they name).
+Published is the first choice of each. Chen et al. 2021 (CTR-GCN, arXiv 2107.12213, the code that they name) prepare
+NW-UCLA by `first-frame`, `none` and `unit-range-axes`.
 """
 
 from __future__ import annotations
@@ -93,7 +95,9 @@ def prepare_clips(
     left, right = skeleton.shoulders
     origins = _origins(coordinates, starts, frames, skeleton.center, center)
     _prepare(coordinates, origins, starts, lengths, left, right, turn == "frame", prepared)
-    return unit_range(prepared) if scale == "unit-range" else prepared
+    if turn == "first-frame":
+        prepared = turn_by_first_frame(prepared, left, right)
+    return prepared if scale == "none" else unit_range(prepared, each_axis=scale == "unit-range-axes")
 
 
 def _origins(coordinates: Float32, starts: Int64, frames: Int64, joint: int, center: Center) -> Float32:
@@ -108,14 +112,37 @@ def _origins(coordinates: Float32, starts: Int64, frames: Int64, joint: int, cen
     return origins
 
 
-def unit_range(position: Float32) -> Float32:
-    """Map each axis of each clip to [-1, 1] by its own range, over the frames, joints and bodies of the clip.
+def turn_by_first_frame(position: Float32, left: int, right: int) -> Float32:
+    """Turn each clip about the y axis by one angle, until the shoulders of body 1 are along x in the first frame.
 
-    Chen et al. 2021 (CTR-GCN, arXiv 2107.12213) prepare NW-UCLA so. Frames in which a body is all zero have none: they
-    do not count, and stay zero. An axis without a range becomes zero.
+    How a body turns afterwards is kept. A clip whose first frame lacks body 1 is not turned.
 
     Args:
         position: (N, 3, T, V, M) float32.
+        left, right: the shoulder joints.
+
+    Returns:
+        like position.
+    """
+    line = (position[:, :, 0, right, 0] - position[:, :, 0, left, 0]).reshape(-1, 3, 1, 1, 1)
+    length = np.hypot(line[:, 0], line[:, 2])
+    divisor = np.where(length > 0, length, np.float32(1))
+    cosine = np.where(length > 0, line[:, 0] / divisor, np.float32(1))
+    sine = line[:, 2] / divisor
+    x, y, z = position[:, 0], position[:, 1], position[:, 2]
+    turned: Float32 = np.stack([cosine * x + sine * z, y, cosine * z - sine * x], axis=1)
+    return turned
+
+
+def unit_range(position: Float32, each_axis: bool) -> Float32:
+    """Move and scale each clip into [-1, 1] by its range over frames, joints and bodies.
+
+    Frames in which a body is all zero have none: they do not count, and stay zero. A clip without a range becomes zero.
+
+    Args:
+        position: (N, 3, T, V, M) float32.
+        each_axis: scale each axis by its own range, which changes the shape of a body (Chen et al. 2021, CTR-GCN, arXiv
+            2107.12213); else all by the largest.
 
     Returns:
         like position.
@@ -125,6 +152,8 @@ def unit_range(position: Float32) -> Float32:
     low = position.min(axis=axes, keepdims=True, where=present, initial=np.inf)
     high = position.max(axis=axes, keepdims=True, where=present, initial=-np.inf)
     half = (high - low) / 2
+    if not each_axis:
+        half = half.max(axis=1, keepdims=True)
     scaled: Float32 = (position - (low + high) / 2) / np.where(half > 0, half, np.float32(1))
     return np.where(present, scaled, np.float32(0))
 

@@ -78,17 +78,21 @@ def make_split(
         InputError: there is no such split, a label is beyond the classes, or `partial` is false and the counts
             differ, a value of the protocol is that of no clip, or a class has none.
     """
-    if protocol.column not in samples.columns:
-        raise InputError(
-            f"the clips have no column {protocol.column!r} to split by", hint=f"There are {', '.join(samples.columns)}"
-        )
+    for column in (protocol.column, *protocol.within):
+        if column not in samples.columns:
+            raise InputError(
+                f"the clips have no column {column!r} to split by", hint=f"There are {', '.join(samples.columns)}"
+            )
     _check_labels(samples["label"], classes)
     values = samples[protocol.column].astype(str)
-    trains, unknown = _find(protocol, protocol.train, values)
+    trains, unknown = _find(protocol.column, protocol.train, values)
     tests = ~trains
     if protocol.test is not None:
-        tests, others = _find(protocol, protocol.test, values)
+        tests, others = _find(protocol.column, protocol.test, values)
         unknown += others
+    for column, wanted in protocol.within.items():
+        inside = _inside(column, wanted, samples[column].astype(str))
+        trains, tests = trains & inside, tests & inside
     if (trains & tests).any():
         raise InputError(f"a value of {protocol.column} both trains and tests")
     counts = {"train": int(trains.sum()), "test": int(tests.sum())}
@@ -151,7 +155,23 @@ def _check_every_class(labels: pd.Series, classes: int | None, partial: bool) ->
         logger.warning("%s", message)
 
 
-def _find(protocol: Protocol, wanted: Sequence[int | str], values: pd.Series) -> tuple[pd.Series, list[str]]:
+def _inside(column: str, wanted: Sequence[int | str], values: pd.Series) -> pd.Series:
+    """Whether each value is one of those wanted.
+
+    Raises:
+        InputError: one of those wanted is no value.
+    """
+    chosen, unknown = _find(column, wanted, values)
+    if unknown:
+        raise InputError(
+            f"no clip has the value {', '.join(unknown)} of {column}",
+            location=f"within.{column}",
+            hint=f"There are {', '.join(sorted(set(values))[:20])}",
+        )
+    return chosen
+
+
+def _find(column: str, wanted: Sequence[int | str], values: pd.Series) -> tuple[pd.Series, list[str]]:
     """Whether each value is one of those wanted, and in words which of those wanted are no value.
 
     Raises:
@@ -161,7 +181,7 @@ def _find(protocol: Protocol, wanted: Sequence[int | str], values: pd.Series) ->
     chosen: list[str] = []
     unknown: list[str] = []
     for value in wanted:
-        matches, octal = _matches(value, known, protocol.column in NUMERIC)
+        matches, octal = _matches(value, known, column in NUMERIC)
         if len(matches + octal) > 1 and matches:
             raise InputError(f"{value} may stand for {' or '.join(matches + octal)}", hint="Put it into quotes")
         chosen += matches

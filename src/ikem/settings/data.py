@@ -89,6 +89,11 @@ class Protocol(Settings):
     """Values of the column that train."""
     test: tuple[SplitValue, ...] | None = Field(None, max_length=100_000, strict=False)
     """Values of the column that test; by default all others."""
+    within: dict[Text, Annotated[tuple[SplitValue, ...], Field(min_length=1, max_length=100_000, strict=False)]] = (
+        Field(default_factory=dict)
+    )
+    """Values of other columns: only clips that have them train or test. Choices are made so on training clips alone:
+    `{column: subject, train: [1, 2], test: [3], within: {camera: [1, 2]}}` leaves the clips of the third camera out."""
     counts: Counts | None = None
     """Published numbers of clips; other numbers are an error unless the dataset says `partial`."""
 
@@ -114,8 +119,8 @@ class Decode(Settings):
 
 
 Center = Literal["frame", "first-frame"]
-Turn = Literal["frame", "none"]
-Scale = Literal["none", "unit-range"]
+Turn = Literal["frame", "first-frame", "none"]
+Scale = Literal["none", "unit-range", "unit-range-axes"]
 
 
 class Prepare(Settings):
@@ -127,10 +132,11 @@ class Prepare(Settings):
     """What lies at the origin: each body's center joint in each frame (as published), or that of the first body in the
     first frame, which keeps how bodies move through the room (Chen et al. 2021, CTR-GCN, arXiv 2107.12213)."""
     turn: Turn = "frame"
-    """Turn each body about the vertical axis, in each frame, until its shoulders are along x (as published); or not."""
+    """Turn each body about the vertical axis until its shoulders are along x: in each frame (as published); all of a
+    clip by the angle of the first body in the first frame, which keeps how bodies turn; or not."""
     scale: Scale = "none"
-    """Leave meters (as published), or map each axis of a clip to [-1, 1] by the range that it has in the clip
-    (CTR-GCN)."""
+    """Leave meters (as published); or move and scale a clip into [-1, 1], by the largest range of its axes, which keeps
+    the shape of bodies, or each axis by its own (CTR-GCN)."""
 
 
 class Paper(Settings):

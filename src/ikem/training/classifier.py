@@ -17,7 +17,7 @@ from ikem.modalities import generate
 from ikem.seeding import seed_for
 from ikem.skeleton import load_skeleton
 from ikem.training.loader import Batch, Clips
-from ikem.training.optimizers import build_optimizer
+from ikem.training.optimizers import build_optimizer, layer_groups
 from ikem.training.precision import autocast
 
 
@@ -39,9 +39,21 @@ class ClassifierTrainer:
     """Cross-entropy on the labels of the clips."""
 
     def __init__(
-        self, settings: Mapping[str, Any], modality: str, classes: int, clips: Clips, device: torch.device
+        self,
+        settings: Mapping[str, Any],
+        modality: str,
+        classes: int,
+        clips: Clips,
+        device: torch.device,
+        layer_decay: float = 1.0,
+        label_smoothing: float = 0.0,
     ) -> None:
-        """Set up from the settings of a job, with initial parameters."""
+        """Set up from the settings of a job, with initial parameters.
+
+        Args:
+            layer_decay: factor of the learning rate from layer to layer, see `layer_groups`; 1: all have the same.
+            label_smoothing: share of each label that all classes share (Szegedy et al. 2016, arXiv 1512.00567).
+        """
         self.settings, self.clips, self.device, self.modality = settings, clips, device, modality
         self.skeleton = load_skeleton(settings["skeleton"])
         encoder = encoder_options(settings["encoder"])
@@ -49,7 +61,9 @@ class ClassifierTrainer:
         initialize(self.model, seed_for(settings["seed"], "classifier", modality), encoder.initialization)
         self.model.to(device)
         self.labels = torch.from_numpy(clips.labels).to(device)
-        self.optimizer = build_optimizer(self.model.parameters(), settings["schedule"])
+        same = layer_decay == 1
+        parameters = self.model.parameters() if same else layer_groups(self.model, "encoder.blocks", layer_decay)
+        self.optimizer, self.label_smoothing = build_optimizer(parameters, settings["schedule"]), label_smoothing
         self.augmentations = parse_augmentations(settings["augmentations"])
         self.views: Views | None = None
 
@@ -66,7 +80,8 @@ class ClassifierTrainer:
         self.model.train()
         with autocast(self.device, self.settings["precision"]):
             logits = self.model(inputs, seed_for(self.settings["seed"], "dropout", self.modality, epoch, step))
-        loss = functional.cross_entropy(logits.float(), self.labels.index_select(0, batch.rows))
+        labels = self.labels.index_select(0, batch.rows)
+        loss = functional.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
         torch.autograd.backward(loss)
         self.optimizer.step()
         return {self.modality: loss.detach()}

@@ -21,7 +21,7 @@ from ikem.seeding import batches, epoch_order
 from ikem.terminal import TrainingBar
 from ikem.training.checkpoint import load_tensors, save_tensors
 from ikem.training.loader import Batch, Clips
-from ikem.training.optimizers import learning_rate
+from ikem.training.optimizers import learning_rate, set_learning_rate
 
 logger = logging.getLogger("ikem")
 
@@ -78,7 +78,7 @@ def load_training_tensors(trainer: Trainer, tensors: Mapping[str, Tensor], new: 
     for name, parameter in trainer.model.named_parameters():
         for key, value in states.get(name, {}).items():
             # PyTorch keeps a count of steps on the CPU.
-            device = parameter.device if value.dim() else value.device
+            device = value.device if key == "step" else parameter.device
             trainer.optimizer.state[parameter][key] = value.to(device).clone()
 
 
@@ -115,8 +115,7 @@ def train(
         for epoch in range(progress["epoch"], last_epoch):
             began = time.monotonic()
             rate = learning_rate(schedule, epoch)
-            for group in trainer.optimizer.param_groups:
-                group["lr"] = rate
+            set_learning_rate(trainer.optimizer, rate)
             cut = batches(epoch_order(seed, epoch, clips.count), int(schedule["batch_size"]), drop_last)
             trainer.begin_epoch(epoch)
             first = progress["step"]

@@ -9,12 +9,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from ikem.errors import InputError
 
-def build_optimizer(parameters: Iterable[nn.Parameter], schedule: Mapping[str, Any]) -> torch.optim.Optimizer:
+
+def build_optimizer(
+    parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], schedule: Mapping[str, Any]
+) -> torch.optim.Optimizer:
     """The optimizer of a schedule; the loop sets the learning rate of each epoch.
 
     Args:
-        parameters: those that are trained.
+        parameters: those that are trained; or groups of them, with "rate_factor" of the learning rate.
         schedule: `learning_rate`, `weight_decay`, and `optimizer` with its `kind` and options.
     """
     options = dict(schedule["optimizer"])
@@ -26,6 +30,44 @@ def build_optimizer(parameters: Iterable[nn.Parameter], schedule: Mapping[str, A
 
 OPTIMIZERS: dict[str, Any] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 """PyTorch's class of each `optimizer.kind`; its options have PyTorch's names."""
+
+
+def layer_groups(model: nn.Module, blocks: str, decay: float) -> list[dict[str, Any]]:
+    """Parameters by layer; the learning rate falls from the last layer to the first.
+
+    Of L blocks, number l from 1 on has the factor decay^(L + 1 - l); what comes before the first block decay^(L + 1),
+    what comes after the last one 1. Bao et al. 2022 (BEiT, arXiv 2106.08254).
+
+    Args:
+        model: its parameters in the order of its layers.
+        blocks: name of its list of blocks, such as "encoder.blocks".
+        decay: factor from layer to layer.
+
+    Returns:
+        groups for `build_optimizer`.
+
+    Raises:
+        InputError: there are no such blocks.
+    """
+    layers: dict[int, list[nn.Parameter]] = {}
+    layer = 0
+    for name, parameter in model.named_parameters():
+        inside = name.startswith(f"{blocks}.")
+        if inside:
+            layer = 1 + int(name.removeprefix(f"{blocks}.").split(".")[0])
+        layers.setdefault(layer if inside or layer == 0 else -1, []).append(parameter)
+    if not layer:
+        raise InputError("the encoder has no blocks, so layer_decay has no meaning", hint="Leave layer_decay at 1")
+    return [
+        {"params": group, "rate_factor": decay ** (layer + 1 - number) if number >= 0 else 1.0}
+        for number, group in layers.items()
+    ]
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The learning rate of what follows: of each group by its "rate_factor", if it has one."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("rate_factor", 1.0)
 
 
 def learning_rate(schedule: Mapping[str, Any], epoch: int) -> float:

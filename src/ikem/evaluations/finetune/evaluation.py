@@ -28,14 +28,19 @@ class Finetune(EvaluationOptions):
     schedule: LabelSchedule = LabelSchedule()
     augmentations: tuple[AugmentationEntry, ...] = Field(PUBLISHED, max_length=100, strict=False)
     """What changes the training clips, in this order; an empty list: nothing."""
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    """Factor of the learning rate from a block of the encoder to the one before it; 1: all learn at the same rate."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Share of each label that all classes share."""
 
     @property
     def title(self) -> str:
         """See the base class."""
+        rates = "" if self.layer_decay == 1 else f", layer decay {self.layer_decay:g}"
         if self.fraction == 1:
-            return "Fine-tuning, all labels"
+            return f"Fine-tuning, all labels{rates}"
         how = "drawn in each class" if self.sampling == "per-class" else "drawn uniformly"
-        return f"Semi-supervised, {100 * self.fraction:g} % of the labels, {how}"
+        return f"Semi-supervised, {100 * self.fraction:g} % of the labels, {how}{rates}"
 
     @property
     def published_as(self) -> str:

@@ -54,7 +54,15 @@ def _finetune(task: EncoderTask, number: int | None, rows: NDArray[np.int64], mo
             logger.warning("fine-tuning %s from scratch: %s", part, error)
     clips = Clips(task.position, rows, task.device)
     training = settings | {"schedule": task.options["schedule"], "augmentations": task.options["augmentations"]}
-    trainer = ClassifierTrainer(training, modality, task.labels.classes, clips, task.device)
+    trainer = ClassifierTrainer(
+        training,
+        modality,
+        task.labels.classes,
+        clips,
+        task.device,
+        layer_decay=task.options["layer_decay"],
+        label_smoothing=task.options["label_smoothing"],
+    )
     pretrained = load_encoder(
         task.states[modality],
         modality,

@@ -30,6 +30,9 @@ class RelationalDistillation(MethodOptions):
     """Queue that angular velocity mines in: its own, or the bone queue as in the published code."""
     teacher_mode: Literal["evaluation", "published"] = "evaluation"
     """BatchNorm and dropout of the frozen teacher: evaluation mode, or training mode as in the published code."""
+    relations: bool = True
+    """Take over how the teacher's modalities relate a clip to the queue. False, a control: plain distillation, in which
+    a student is contrasted with the teacher's joined feature (InfoNCE), and nothing is mined."""
 
     def check(self, entry: str, config: Config) -> None:
         """See the base class."""
@@ -58,7 +61,7 @@ def _settings(context: StageContext) -> dict[str, Any]:
         "first_epoch": 0,
         "last_epoch": options.schedule.epochs,
         "schedule": options.schedule.job_settings(),
-        **options.model_dump(include={"top_k", "contrast", "mining_queue", "teacher_mode"}),
+        **options.model_dump(include={"top_k", "contrast", "mining_queue", "teacher_mode", "relations"}),
     }
 
 

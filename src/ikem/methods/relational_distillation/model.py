@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ikem.encoders.heads import exchange_head, projection_head
 from ikem.encoders.initialization import initialize
+from ikem.losses.infonce import info_nce
 from ikem.losses.queue import Queues
 from ikem.losses.relational_distillation import relational_losses
 from ikem.parallel_apply import call_at_once
@@ -50,6 +51,7 @@ class RelationalDistillation(nn.Module):
         mining_queue: "corrected": each modality mines in its own queue; "published": angular velocity mines in that of
             bone (where the teacher has it).
         teacher_mode: "evaluation"; or "published", which leaves the teacher's BatchNorm and dropout in training mode.
+        relations: False: the loss is InfoNCE of student and joined teacher, without mined positives.
         initialization: see `ikem.encoders.initialization`.
     """
 
@@ -66,11 +68,13 @@ class RelationalDistillation(nn.Module):
         seed: int,
         mining_queue: Literal["corrected", "published"] = "corrected",
         teacher_mode: Literal["evaluation", "published"] = "evaluation",
+        relations: bool = True,
         initialization: Initialization = "published",
     ) -> None:
         super().__init__()
         self.teacher_modalities, self.student_modalities = tuple(teacher_modalities), tuple(student_modalities)
         self.temperature, self.top_k, self.teacher_mode = temperature, top_k, teacher_mode
+        self.relations = relations
         self.mining = mining_numbers(self.teacher_modalities, mining_queue)
         features = teacher_settings.feature_dim
         count = len(self.teacher_modalities)
@@ -141,22 +145,18 @@ class RelationalDistillation(nn.Module):
             features: (A, B, D), unit vectors of the teacher.
 
         Returns:
-            (S, A).
+            (S, A); without relations (S, 1).
         """
         self.queue.flush()
         self.joined_queue.flush()
         count, batch, dim = features.shape
         joined = F.normalize(features.transpose(0, 1).reshape(batch, count * dim), dim=1)
-        pairs = relational_losses(
-            students,
-            joined,
-            features,
-            self.queue.stacked,
-            self.joined_queue.stacked[0],
-            self.temperature,
-            self.top_k,
-            self.mining,
-        )
+        joined_queue, temperature = self.joined_queue.stacked[0], self.temperature
+        if self.relations:
+            queues = self.queue.stacked, joined_queue
+            pairs = relational_losses(students, joined, features, *queues, temperature, self.top_k, self.mining)
+        else:
+            pairs = info_nce(students, joined, joined_queue, temperature).unsqueeze(1)
         self.queue.enqueue(features)
         self.joined_queue.enqueue(joined.unsqueeze(0))
         return pairs

@@ -50,6 +50,7 @@ class DistillationTrainer:
             seed=settings["seed"],
             mining_queue=settings["mining_queue"],
             teacher_mode=settings["teacher_mode"],
+            relations=settings["relations"],
             initialization=settings["encoder"]["initialization"],
         ).to(device)
         self._load_teacher(inputs)

@@ -1,4 +1,4 @@
-"""View rotation and scaling."""
+"""Augmentations of view and time that are usual for NW-UCLA."""
 
 import math
 
@@ -7,8 +7,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from ikem.augmentations.frame_sampling import FrameSampling, random_frame_sampling, sampled_frames
 from ikem.augmentations.scaling import Scaling, random_scaling
-from ikem.augmentations.view_rotation import ViewRotation, random_view_rotation, rotation_matrices
+from ikem.augmentations.view_rotation import ViewRotation, random_view_rotation
 from ikem.skeleton import load_skeleton
 
 SKELETON = load_skeleton("kinect20")
@@ -36,11 +37,10 @@ def test_rotation_point_by_point():
     assert torch.equal(found[1], CLIPS[1])
 
 
-def test_rotations_are_rotations():
-    angles = torch.linspace(-math.pi, math.pi, 25, dtype=torch.float64)
-    matrices = rotation_matrices(angles, angles.flip(0) / 3)
-    assert torch.allclose(matrices @ matrices.mT, torch.eye(3, dtype=torch.float64).expand(25, 3, 3), atol=1e-12)
-    assert torch.allclose(torch.linalg.det(matrices), torch.ones(25, dtype=torch.float64))
+def test_bones_keep_their_lengths():
+    numbers = torch.rand(3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    found = random_view_rotation(CLIPS.double(), numbers, ViewRotation(turn_degrees=180, tilt_degrees=180), SKELETON)
+    assert torch.allclose(found.diff(dim=4).norm(dim=2), CLIPS.double().diff(dim=4).norm(dim=2))
 
 
 def test_a_turn_keeps_heights_and_a_tilt_keeps_widths():
@@ -61,3 +61,24 @@ def test_scaling():
 def test_scaling_in_order():
     with pytest.raises(ValidationError, match=r"low: 2 must not be more than high \(1.5\)"):
         Scaling(low=2)
+
+
+def test_sampled_frames_are_independent_and_sorted():
+    frames = sampled_frames(torch.rand(4000, dtype=torch.float64, generator=torch.Generator().manual_seed(3)), 7)
+    assert (frames.diff(dim=1) >= 0).all()
+    counts = torch.bincount(frames.flatten(), minlength=8)
+    assert counts[7] == 0 and (counts[:7] - 4000).abs().max() < 300  # 5 standard deviations
+    # Seven different frames are one in 7^7 / 7!, 163.4.
+    assert 10 < (frames == torch.arange(7)).all(dim=1).sum() < 42
+    assert torch.equal(
+        sampled_frames(torch.tensor([0.3, 0.6], dtype=torch.float64), 7)[1:],
+        sampled_frames(torch.tensor([0.6], dtype=torch.float64), 7),
+    )
+
+
+def test_frames_are_moved_whole():
+    numbers = torch.rand(3, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    found = random_frame_sampling(CLIPS, numbers, FrameSampling(), SKELETON)
+    for n, frames in enumerate(sampled_frames(numbers[:, 0], 5).tolist()):
+        for t, frame in enumerate(frames):
+            assert torch.equal(found[n, :, :, t], CLIPS[n, :, :, frame])

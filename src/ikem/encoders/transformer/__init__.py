@@ -1,0 +1,1 @@
+"""Transformer over tokens of a joint and a few frames."""

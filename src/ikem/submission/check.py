@@ -1,0 +1,176 @@
+"""Checking a submission: every figure recomputed from the scores of single clips, every record compared with the plan.
+
+It finds claims that do not follow from the scores, settings other than those of the config, and files that were
+exchanged. It cannot find out whether the scores came from the encoders that are named: that takes training again, for
+which config, seed, commit and versions are in the records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ikem.errors import InputError
+from ikem.evaluations.metrics import classification
+from ikem.evaluations.scores import Scores, read_scores, row_key, scores_path
+from ikem.registry import JobName
+from ikem.report.labels import Naming, naming_of
+from ikem.report.results import Row
+from ikem.settings.loading import build_config
+from ikem.submission.archive import PLAN, RESULTS, Claim, Submission, opened
+from ikem.workflow.plan import Job, Plan
+
+TOLERANCE = 1e-6
+"""Of a percentage: metrics are computed from the scores as they are kept."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure that is claimed, and what its scores give; None where they give none (the best test epoch)."""
+
+    row: Row
+    metric: str
+    claimed: float
+    recomputed: float | None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the claim follows from the scores."""
+        return self.recomputed is not None and abs(self.claimed - self.recomputed) <= TOLERANCE
+
+
+@dataclass
+class Verdict:
+    """What checking found.
+
+    Attributes:
+        claim: of the submission.
+        naming: what the entries of its config are called.
+        figures: every figure.
+        problems: what is wrong besides, in words.
+    """
+
+    claim: Claim
+    naming: Naming
+    figures: list[Figure] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether every figure that scores give agrees, and nothing else is wrong."""
+        return not self.problems and all(each.agrees for each in self.figures if each.recomputed is not None)
+
+
+def check(path: Path) -> Verdict:
+    """Recompute the figures of a submission.
+
+    Raises:
+        InputError: it cannot be read, or is not in form.
+    """
+    with opened(path) as submission:
+        plan = _plan(submission)
+        verdict = Verdict(submission.claim, naming_of(plan.config))
+        jobs = {
+            (keys["dataset"], keys["protocol"], keys["method"], evaluation, int(keys["seed"])): job
+            for evaluation, keys, job in plan.cells()
+        }
+        rows: dict[tuple[str, str, str, str, int], list[Row]] = {}
+        for row in submission.claim.rows:
+            rows.setdefault((row.dataset, row.protocol, row.method, row.evaluation, row.seed), []).append(row)
+        if not rows:
+            verdict.problems.append("no figure is claimed")
+        tested: dict[tuple[str, str, str], tuple[str, Scores]] = {}
+        checked: set[JobName] = set()
+        for name, claimed in rows.items():
+            words = " ".join(map(str, name))
+            if name not in jobs:
+                verdict.problems.append(f"{words}: the config does not ask for it")
+                continue
+            verdict.problems += _records(submission, plan, jobs[name], checked)
+            scores = _scores(submission, plan, jobs[name])
+            verdict.figures += _figures(claimed, scores, verdict.problems)
+            first = tested.setdefault((name[0], name[1], name[3]), (words, scores))
+            if first[1].names != scores.names or not np.array_equal(first[1].labels, scores.labels):
+                verdict.problems.append(f"{words}: tested on other clips than {first[0]}")
+    return verdict
+
+
+def _plan(submission: Submission) -> Plan:
+    try:
+        content = json.loads(submission.read(PLAN))
+        config = content["config"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise submission.error(f"{PLAN} is not in form ({error})") from error
+    return Plan(build_config(config, location=f"{submission.path}: {PLAN}"))
+
+
+def _member(plan: Plan, path: Path) -> str:
+    return RESULTS + path.relative_to(plan.config.results).as_posix()
+
+
+def _records(submission: Submission, plan: Plan, job: Job, checked: set[JobName]) -> Iterator[str]:
+    """What is wrong with the run.json of a job and of those it builds on."""
+    waiting = [job]
+    while waiting:
+        job = waiting.pop()
+        if job.name in checked:
+            continue
+        checked.add(job.name)
+        waiting += job.inputs.values()
+        try:
+            record = json.loads(submission.read(_member(plan, job.record)))
+            digest, outputs = record["digest"], record["outputs"]
+            inputs = {name: dict(files) for name, files in record["inputs"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            yield f"{job.title}: its run.json is not in form ({error})"
+            continue
+        except InputError as error:
+            yield f"{job.title}: {error.message}"
+            continue
+        if digest != job.digest:
+            yield f"{job.title}: was computed under other settings than the config asks for"
+        for name in (job.output, scores_path(job.output)):
+            member = _member(plan, name)
+            if member in submission.names and outputs.get(name.name) != _digest(submission.read(member)):
+                yield f"{job.title}: {name.name} is not the file that its run.json records"
+        for name, files in inputs.items():
+            if name in job.inputs:
+                yield from _other_input(submission, plan, job, name, files)
+
+
+def _other_input(submission: Submission, plan: Plan, job: Job, name: str, files: dict[str, str]) -> Iterator[str]:
+    """Whether an input is what the job before it says that it wrote."""
+    try:
+        written = json.loads(submission.read(_member(plan, job.inputs[name].record)))["outputs"]
+    except (InputError, ValueError, KeyError, TypeError, RecursionError):
+        return  # reported with that job
+    if written != files:
+        yield f"{job.title}: its input {name} is not what {job.inputs[name].title} wrote"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _scores(submission: Submission, plan: Plan, job: Job) -> Scores:
+    with submission.file(_member(plan, scores_path(job.output))) as path:
+        return read_scores(path)
+
+
+def _figures(rows: list[Row], scores: Scores, problems: list[str]) -> Iterator[Figure]:
+    for row in rows:
+        key = row_key(row.streams, row.label_subset, row.condition)
+        words = f"{row.dataset} {row.protocol} {row.method} {row.evaluation} {key}"
+        if key not in scores.scores:
+            problems.append(f"{words}: there are no scores of it")
+            continue
+        if row.test_clips != len(scores.names) or len(set(scores.names)) != len(scores.names):
+            problems.append(f"{words}: {row.test_clips} test clips are claimed, there are {len(set(scores.names))}")
+        found = classification(scores.scores[key], scores.labels)
+        for metric, claimed in row.metrics.items():
+            yield Figure(row, metric, claimed, found.get(metric))

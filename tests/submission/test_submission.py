@@ -1,0 +1,230 @@
+"""Submissions: packed from real results, recomputed, altered in every way that should be found."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ikem.errors import InputError
+from ikem.evaluations.metrics import classification
+from ikem.evaluations.scores import read_scores
+from ikem.submission.archive import CLAIM, PLAN
+from ikem.submission.check import Verdict, check
+from ikem.submission.leaderboard import write_leaderboard
+from ikem.submission.pack import pack
+from ikem.submission.show import show_verdict
+from ikem.training.checkpoint import load_tensors, save_tensors
+from job_support import Workshop
+
+METHODS = ["skeletonclr", "ikem-3"]
+
+
+@pytest.fixture(scope="module")
+def packed(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("submission") / "mine.zip"
+    pack(workshop.folder / "results" / "plan.json", METHODS, path, "Mine", "A. Author", "https://example.org/code")
+    return path
+
+
+def altered(source: Path, target: Path, changes: dict[str, Callable[[bytes], bytes | None]]) -> Path:
+    """A copy in which members are changed, or left out where the change gives None."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            content: bytes | None = old.read(name)
+            for part, change in changes.items():
+                content = change(content) if part in name and content is not None else content
+            if content is not None:
+                new.writestr(name, content)
+    return target
+
+
+def replaced(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    return lambda content: content.replace(old, new)
+
+
+def figures(verdict: Verdict) -> dict[bool | None, int]:
+    found: dict[bool | None, int] = {True: 0, False: 0, None: 0}
+    for figure in verdict.figures:
+        found[None if figure.recomputed is None else figure.agrees] += 1
+    return found
+
+
+def test_every_figure_is_recomputed(packed: Path, workshop: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
+    verdict = check(packed)
+    assert verdict.accepted and not verdict.problems
+    assert {row.method for row in verdict.claim.rows} == set(METHODS)
+    found = figures(verdict)
+    assert found[True] == 3 * len(verdict.claim.rows) and found[False] == 0 and found[None] > 0
+    job = next(job for name, keys, job in workshop.plan.cells("linear") if keys["method"] == "ikem-3")
+    scores = read_scores(job.output)
+    expected = classification(scores.scores["joint+motion+bone"], scores.labels)["top1"]
+    fused = [each for each in verdict.figures if each.row.method == "ikem-3" and each.row.evaluation == "linear"]
+    assert expected in [each.recomputed for each in fused if each.metric == "top1"]
+    show_verdict(verdict)
+    shown = capsys.readouterr().out
+    assert "Accepted" in shown and f"{expected:.4f}" in shown
+
+
+def test_the_same_results_give_the_same_bytes(packed: Path, workshop: Workshop, tmp_path: Path) -> None:
+    pack(
+        workshop.folder / "results" / "plan.json",
+        METHODS,
+        tmp_path / "again.zip",
+        "Mine",
+        "A. Author",
+        "https://example.org/code",
+    )
+    assert (tmp_path / "again.zip").read_bytes() == packed.read_bytes()
+
+
+def test_an_altered_figure_is_found(packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def better(content: bytes) -> bytes:
+        claim = json.loads(content)
+        claim["rows"][0]["metrics"]["mean_class_accuracy"] += 0.01
+        return json.dumps(claim).encode()
+
+    verdict = check(altered(packed, tmp_path / "better.zip", {CLAIM: better}))
+    assert not verdict.accepted and figures(verdict)[False] == 1
+    show_verdict(verdict)
+    shown = capsys.readouterr().out
+    assert "differs" in shown and "Not accepted" in shown
+
+
+def test_exchanged_scores_are_found(packed: Path, tmp_path: Path) -> None:
+    """Scores that fit the claim, in a file that is whole, but is not the one that the job wrote."""
+
+    def right(content: bytes) -> bytes:
+        path = tmp_path / "scores.safetensors"
+        path.write_bytes(content)
+        tensors, about = load_tensors(path)
+        for name in tensors:
+            if name.startswith("scores/"):
+                tensors[name] = torch.nn.functional.one_hot(tensors["labels"], len(tensors["classes"])).half() - 1
+        save_tensors(path, tensors, about)
+        return path.read_bytes()
+
+    verdict = check(altered(packed, tmp_path / "other.zip", {"linear.scores.safetensors": right}))
+    assert any("linear.scores.safetensors is not the file that its run.json records" in one for one in verdict.problems)
+    assert not verdict.accepted
+
+
+def test_other_settings_are_found(packed: Path, tmp_path: Path) -> None:
+    def longer(content: bytes) -> bytes:
+        plan = json.loads(content)
+        plan["config"]["recipes"]["tiny"]["schedule"]["learning_rate"] = 0.02
+        return json.dumps(plan).encode()
+
+    verdict = check(altered(packed, tmp_path / "longer.zip", {PLAN: longer}))
+    stale = [problem for problem in verdict.problems if "under other settings than the config asks for" in problem]
+    assert any(problem.startswith("momentum_contrast") for problem in stale)
+    assert not any(problem.startswith("prepare") for problem in stale)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "problem"),
+    [
+        ("prepared/position.npy.run.json", lambda content: None, "lacks results/tiny/prepared/position.npy.run.json"),
+        ("embeddings.safetensors.run.json", lambda content: b"[]", "its run.json is not in form"),
+        ("split", replaced(b'"outputs": {', b'"outputs": {"x": "0", '), "its input split is not"),
+        (CLAIM, replaced(b'"seed": 0', b'"seed": 7'), "the config does not ask for it"),
+        (CLAIM, replaced(b'"streams": "joint"', b'"streams": "bone"'), "there are no scores of it"),
+    ],
+)
+def test_broken_records_are_found(
+    part: str, change: Callable[[bytes], bytes | None], problem: str, packed: Path, tmp_path: Path
+) -> None:
+    verdict = check(altered(packed, tmp_path / "broken.zip", {part: change}))
+    assert not verdict.accepted and any(problem in one for one in verdict.problems), verdict.problems
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "cannot be opened as a zip"),
+        (b"PK\x03\x04" + bytes(100), "cannot be opened as a zip"),
+        (None, "is missing"),
+    ],
+)
+def test_what_is_no_submission(content: bytes | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        check(path)
+
+
+@pytest.mark.parametrize(
+    ("member", "content", "message"),
+    [
+        (CLAIM, None, f"lacks {CLAIM}"),
+        (CLAIM, b"{}", "title: Field required"),
+        (CLAIM, b"[" * 100_000, "not in form"),
+        (PLAN, None, f"lacks {PLAN}"),
+        (PLAN, b"[]", f"{PLAN} is not in form"),
+        (PLAN, b'{"config": {"seeds": 3}}', "seeds"),
+        ("linear.scores.safetensors", b"x", "cannot be read"),
+        ("linear.scores.safetensors", None, "lacks results/"),
+    ],
+)
+def test_members_that_are_broken(
+    member: str, content: bytes | None, message: str, packed: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        check(altered(packed, tmp_path / "broken.zip", {member: lambda _: content}))
+
+
+def test_cut_archives_are_refused(packed: Path, tmp_path: Path) -> None:
+    content = packed.read_bytes()
+    for share in np.linspace(0.05, 0.95, 7):
+        (tmp_path / "cut.zip").write_bytes(content[: int(share * len(content))])
+        with pytest.raises(InputError):
+            check(tmp_path / "cut.zip")
+
+
+def test_flipped_bits_are_found(packed: Path, tmp_path: Path) -> None:
+    """Of what is looked at; nothing ends in another error."""
+    generator, content = np.random.default_rng(0), packed.read_bytes()
+    accepted = 0
+    for position in generator.integers(0, len(content), 60):
+        flipped = bytearray(content)
+        flipped[position] ^= 1 << int(generator.integers(0, 8))
+        (tmp_path / "flipped.zip").write_bytes(bytes(flipped))
+        try:
+            accepted += check(tmp_path / "flipped.zip").accepted
+        except InputError:
+            continue
+    assert accepted <= 6  # a date, or a byte of the zip that repeats another
+
+
+def test_only_what_is_there_can_be_submitted(workshop: Workshop, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'ikem3' is not evaluated, did you mean 'ikem-3'"):
+        pack(workshop.folder / "results" / "plan.json", ["ikem3"], tmp_path / "x.zip", "T", "A")
+    assert not (tmp_path / "x.zip").exists()
+
+
+def test_leaderboard(packed: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "leaderboard"
+    folder.mkdir()
+    with pytest.raises(InputError, match="holds no submission"):
+        write_leaderboard(folder, tmp_path / "page.md")
+    (folder / "mine.zip").write_bytes(packed.read_bytes())
+    assert write_leaderboard(folder, tmp_path / "page.md") == 1
+    page = (tmp_path / "page.md").read_text()
+    best = max(
+        figure.recomputed or 0
+        for figure in check(packed).figures
+        if figure.metric == "top1" and figure.row.evaluation == "linear"
+    )
+    assert "## Linear evaluation: Tiny xsub" in page and f"{best:.2f}" in page
+    assert "[Mine, A. Author](https://example.org/code)" in page
+    altered(
+        packed, folder / "other.zip", {CLAIM: lambda content: content.replace(b'"test_clips": ', b'"test_clips": 1')}
+    )
+    with pytest.raises(InputError, match=r"other\.zip: is not accepted"):
+        write_leaderboard(folder, tmp_path / "page.md")
