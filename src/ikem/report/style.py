@@ -127,6 +127,7 @@ def save(figure: Figure, folder: Path, stem: str) -> None:
     for suffix, metadata in nothing.items():
         with atomic(folder / f"{stem}.{suffix}") as temporary:
             figure.savefig(temporary, format=suffix, metadata=metadata)
+        figure.set_layout_engine("none")  # what the first form has been laid out as, the others are
 
 
 def panels_across(count: int) -> int:
