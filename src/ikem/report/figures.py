@@ -14,7 +14,7 @@ from ikem.report.embedding_map import EmbeddingFile, draw_embeddings
 from ikem.report.kinds import KINDS
 from ikem.report.labels import Naming
 from ikem.report.layout import Split
-from ikem.report.style import Drawn, drawing, write_index
+from ikem.report.style import FORMATS, Drawn, drawing, write_index
 from ikem.report.tables import read_tables
 
 
@@ -26,8 +26,9 @@ def write_figures(
     curves: Sequence[Curve] = (),
     embeddings: Sequence[EmbeddingFile] = (),
     clips: Sequence[ClipFile] = (),
+    formats: Sequence[str] = FORMATS,
 ) -> list[Drawn]:
-    """Draw all figures, each as PNG, SVG and PDF, and list them in `figures.json`.
+    """Draw all figures and list them in `figures.json`.
 
     Args:
         results: the long table, results.csv.
@@ -37,6 +38,7 @@ def write_figures(
         curves: metrics.csv files to draw.
         embeddings: embeddings to map.
         clips: modalities of datasets, of which one clip is drawn.
+        formats: forms of each figure besides PNG.
 
     Returns:
         The figures, in the order of the report.
@@ -49,7 +51,7 @@ def write_figures(
     drawn: list[Drawn] = []
     for kind in KINDS:  # outputs of a rule, also where there is nothing to draw
         (folder / kind).mkdir(parents=True, exist_ok=True)
-    with drawing():
+    with drawing(formats):
         for table in tables:
             drawn += [item for split in _plain(table.splits) for item in draw_accuracy(table, split, folder, naming)]
         for table in tables[:1]:

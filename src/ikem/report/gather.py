@@ -97,7 +97,8 @@ def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing], co
     traces = traces_of(plan, naming)
     _report_other_code(traces.records)
     figures = folder.parent / "figures"
-    write_figures(results, figures, naming, traces.confusions, traces.curves, traces.embeddings, traces.clips)
+    drawn = traces.confusions, traces.curves, traces.embeddings, traces.clips
+    write_figures(results, figures, naming, *drawn, formats=config.figures.formats)
     resolved = config.model_dump(mode="json")
     write_page(
         results,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -38,7 +39,7 @@ class Drawn:
     """A figure that was written.
 
     Attributes:
-        file: path of its PNG in the folder of figures; SVG and PDF are stored next to it.
+        file: path of its PNG in the folder of figures; its further forms are stored next to it.
         kind: one of `KINDS`.
         title: what it shows.
         caption: a sentence to read it by.
@@ -50,10 +51,22 @@ class Drawn:
     caption: str
 
 
+FORMATS = ("svg", "pdf")
+"""Forms of a figure besides PNG."""
+_formats: ContextVar[Sequence[str]] = ContextVar("_formats", default=FORMATS)
+
+
 @contextlib.contextmanager
-def drawing() -> Iterator[None]:
-    """Style of all figures: whatever matplotlib's own settings of the user are."""
-    with mpl.rc_context():
+def drawing(formats: Sequence[str] = FORMATS) -> Iterator[None]:
+    """Style of all figures: whatever matplotlib's own settings of the user are.
+
+    Args:
+        formats: forms that `save` writes besides PNG.
+    """
+    token = _formats.set(formats)
+    with contextlib.ExitStack() as stack:
+        stack.callback(_formats.reset, token)
+        stack.enter_context(mpl.rc_context())
         mpl.rcdefaults()
         mpl.rcParams.update(
             {
@@ -114,7 +127,7 @@ def stream_style(streams: str) -> tuple[str, str, str]:
 
 
 def save(figure: Figure, folder: Path, stem: str) -> None:
-    """Write `{stem}.png`, `.svg` and `.pdf`, without date or version in them.
+    """Write `{stem}.png`, and the further forms that `drawing` was told of, without date or version in them.
 
     Raises:
         InputError: the folder cannot be written to.
@@ -124,9 +137,9 @@ def save(figure: Figure, folder: Path, stem: str) -> None:
         "svg": {"Date": None, "Creator": None},
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }
-    for suffix, metadata in nothing.items():
+    for suffix in ("png", *_formats.get()):
         with atomic(folder / f"{stem}.{suffix}") as temporary:
-            figure.savefig(temporary, format=suffix, metadata=metadata)
+            figure.savefig(temporary, format=suffix, metadata=nothing[suffix])
         figure.set_layout_engine("none")  # what the first form has been laid out as, the others are
 
 

@@ -95,6 +95,13 @@ class Comparisons(Settings):
     """Draws of the bootstrap."""
 
 
+class Figures(Settings):
+    """How figures are written."""
+
+    formats: tuple[Literal["svg", "pdf"], ...] = Field(("svg", "pdf"), strict=False, max_length=2)
+    """Forms of each figure besides PNG."""
+
+
 class Config(Settings):
     """A whole benchmark."""
 
@@ -116,6 +123,8 @@ class Config(Settings):
     """What is to be run."""
     comparisons: Comparisons = Comparisons()
     """How tables compare methods."""
+    figures: Figures = Figures()
+    """How figures are written."""
     compute: Compute = Compute()
     """Where and how jobs compute, and what they ask of a scheduler."""
 
