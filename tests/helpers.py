@@ -14,6 +14,8 @@ TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 VECTORS = TESTS / "vectors"
 TINY = TESTS / "configs" / "tiny.yaml"
+EVERY_METHOD = TINY, TESTS / "configs" / "methods.yaml"
+"""A config with an entry of every method, in layers."""
 
 
 class Narrow(STGCN):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from helpers import TINY
+from helpers import EVERY_METHOD
 from ikem.methods.registry import STAGES
 from ikem.registry import load
 from ikem.settings.loading import load_config
@@ -35,7 +35,7 @@ def stage_jobs(prepared: Path, clips: int, folder: Path) -> dict[str, tuple[dict
     loaded = Clips(prepared, np.arange(clips), CPU, resident=True)
     states: dict[Any, Path] = {}
     found = {}
-    for job in Plan(load_config(TINY)).all_jobs():
+    for job in Plan(load_config(*EVERY_METHOD)).all_jobs():
         stage = STAGES.get(job.name.kind)
         if stage is None:
             continue

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from helpers import TINY, Narrow, units
+from helpers import EVERY_METHOD, Narrow, units
 from ikem.errors import InputError
 from ikem.methods.actclr.actionlet import actionlet, body_parts, combine, masked_pool, membership
 from ikem.methods.actclr.losses import similarity_distillation
@@ -391,4 +391,4 @@ def test_phases(prepared):
 )
 def test_options_are_checked(changes, message):
     with pytest.raises(InputError, match=message):
-        load_config(TINY, changes={"methods": {"actclr": changes}})
+        load_config(*EVERY_METHOD, changes={"methods": {"actclr": changes}})

@@ -8,17 +8,16 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-import yaml
 from torch.nn import functional
 
-from helpers import TINY, units
+from helpers import EVERY_METHOD, units
 from ikem.encoders.pooling import pool
 from ikem.errors import InputError
 from ikem.losses.infonce import info_nce
 from ikem.methods.aimclr.attention_drop import attention, drop_attended
 from ikem.methods.aimclr.losses import divergence, mined_contrast, view_losses
 from ikem.methods.aimclr.trainer import AimCLRTrainer
-from ikem.settings.loading import build_config
+from ikem.settings.loading import load_config
 from ikem.training.loader import Clips
 from ikem.training.moco import unit
 from ikem.workflow.plan import Plan
@@ -246,18 +245,18 @@ def test_views_are_different_draws(job):
     assert all(not torch.equal(a, b) for a, b in combinations(views, 2))
 
 
+def configured(**options):
+    return load_config(*EVERY_METHOD, changes={"methods": {"aimclr": options}})
+
+
 def test_mining_begins_after_stage_1_of_the_recipe_by_default():
-    values = yaml.safe_load(TINY.read_text())
     found = {}
     for epoch in (None, 1, 900):
-        values["methods"]["aimclr"]["mining_epoch"] = epoch
-        jobs = Plan(build_config(values)).all_jobs()
+        jobs = Plan(configured(mining_epoch=epoch)).all_jobs()
         found[epoch] = next(job.settings["mining_epoch"] for job in jobs if job.name.kind == "aimclr")
     assert found == {None: 2, 1: 1, 900: 4}
 
 
 def test_top_k_is_at_most_the_queue():
-    values = yaml.safe_load(TINY.read_text())
-    values["methods"]["aimclr"]["top_k"] = 21
     with pytest.raises(InputError, match=r"methods\.aimclr\.top_k: more than the queue has; allowed are 1 to 20"):
-        build_config(values)
+        configured(top_k=21)

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from helpers import TINY, Narrow, units
+from helpers import EVERY_METHOD, Narrow, units
 from ikem.errors import InputError
 from ikem.losses.infonce import info_nce
 from ikem.methods.cmd.losses import mutual_distillation
@@ -168,8 +168,8 @@ def test_own_keys_are_masked():
 
 
 def test_neighbors_are_a_share_of_the_queue():
-    plan = Plan(load_config(TINY))
+    plan = Plan(load_config(*EVERY_METHOD))
     (cmd,) = (job for job in plan.all_jobs() if dict(job.name.keys).get("method") == "cmd" and job.name.kind == "cmd")
     assert cmd.settings["neighbors"] == 10 and cmd.settings["last_epoch"] == 4
     with pytest.raises(InputError, match="modalities: two or more"):
-        load_config(TINY, changes={"methods": {"cmd": {"modalities": ["joint"]}}})
+        load_config(*EVERY_METHOD, changes={"methods": {"cmd": {"modalities": ["joint"]}}})

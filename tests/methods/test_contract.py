@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import ROOT, TINY
+from helpers import EVERY_METHOD, ROOT
 from ikem.methods.registry import METHODS, STAGES
 from ikem.registry import load
 from ikem.settings.loading import load_config
@@ -21,7 +21,7 @@ OPTIMIZERS = {
     "sgd": {"kind": "sgd", "momentum": 0.9, "nesterov": False},
     "adamw": {"kind": "adamw", "betas": [0.9, 0.999], "eps": 1e-8},
 }
-CONFIG = load_config(TINY)
+CONFIG = load_config(*EVERY_METHOD)
 TRAINED = [name for name in STAGES if name != "random_init"]
 
 

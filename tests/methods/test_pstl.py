@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import TINY
+from helpers import EVERY_METHOD
 from ikem.encoders.dropout import random_words
 from ikem.encoders.registry import build_encoder
 from ikem.encoders.stgcn.encoder import STGCN
@@ -141,7 +141,7 @@ def test_left_out_joints_are_as_if_the_graph_had_never_had_them():
 
 
 def job(**changes):
-    (found,) = (job for job in Plan(load_config(TINY)).all_jobs() if job.name.kind == "pstl")
+    (found,) = (job for job in Plan(load_config(*EVERY_METHOD)).all_jobs() if job.name.kind == "pstl")
     return {**found.settings, **changes}
 
 
@@ -198,12 +198,12 @@ def test_a_batch_of_one_clip_is_refused(clips):
 )
 def test_options_are_checked(changes, message):
     with pytest.raises(InputError, match=message):
-        load_config(TINY, changes={"methods": {"pstl": changes}})
+        load_config(*EVERY_METHOD, changes={"methods": {"pstl": changes}})
 
 
 def test_the_published_schedule():
     """The first epoch has the rate 0, the eleventh the full one, and half a cosine follows."""
-    config = load_config(TINY)
+    config = load_config(*EVERY_METHOD)
     schedule = config.recipes["pstl"].schedule.job_settings()
     rates = [learning_rate(schedule, epoch) for epoch in range(150)]
     assert rates[:3] == [0, 0.0005, 0.001] and rates[10] == 0.005 and abs(rates[80] - 0.0025) < 1e-12
