@@ -182,7 +182,9 @@ def options(*words):
 
 
 ON_DEVICE = options(
-    f"--device={COMPUTE.device}", f"--checkpoint-minutes={COMPUTE.checkpoint_minutes}"
+    f"--device={COMPUTE.device}",
+    f"--cuda-graph={COMPUTE.cuda_graph}",
+    f"--checkpoint-minutes={COMPUTE.checkpoint_minutes}",
 )
 FROM_DATA = options(f"--data={PLAN.config.data}")
 IN_PROCESSES = options(f"--processes={COMPUTE.processes}")

@@ -58,7 +58,7 @@ def test_no_shell_and_no_evaluated_text() -> None:
 def test_rules_quote_what_they_hand_over() -> None:
     """In a shell command every value in braces is quoted, or is one of a few that the schema limits to safe words."""
     safe = {"RUN", "quoted(PLAN.config.data)", "params.digest"}
-    safe |= {f"COMPUTE.{name}" for name in ("device", "checkpoint_minutes", "processes")}
+    safe |= {f"COMPUTE.{name}" for name in ("device", "cuda_graph", "checkpoint_minutes", "processes")}
     for path in (ROOT / "rules").glob("*.smk"):
         for line in path.read_text().splitlines():
             if "python -m ikem" in line or "{RUN}" in line:

@@ -34,6 +34,7 @@ def job(
     inputs: Annotated[list[str], typer.Option("--input", help="Input as NAME=PATH; repeat for each.")] = [],  # noqa: B006
     log: Annotated[Path | None, typer.Option(help="File for the log, besides standard error.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    cuda_graph: Annotated[str, typer.Option(help="auto or off: replay steps from a CUDA graph.")] = "off",
     checkpoint_minutes: Annotated[float, typer.Option(help="Minutes between checkpoints.")] = 5.0,
     processes: Annotated[int, typer.Option(help="Processes that read archives.")] = 1,
     data: Annotated[Path, typer.Option(help="Folder of the raw files.")] = Path("data"),
@@ -48,7 +49,7 @@ def job(
 
     named = dict(item.split("=", 1) for item in inputs)
     paths = {name: Path(path) for name, path in named.items()}
-    run_job(shapes, paths, output, Options(device, checkpoint_minutes, processes, data), log)
+    run_job(shapes, paths, output, Options(device, checkpoint_minutes, processes, data, cuda_graph), log)
 
 
 @app.command()

@@ -25,7 +25,9 @@ def run_all(config: Config, tables: bool = True) -> None:
 
     plan, redo = Plan(config), Redo(config.data)
     compute = config.compute
-    options = Options(compute.device, compute.checkpoint_minutes, compute.processes, Path(config.data))
+    options = Options(
+        compute.device, compute.checkpoint_minutes, compute.processes, Path(config.data), compute.cuda_graph
+    )
     with Leaving.heeding() as leaving:
         jobs = redo.jobs(plan)
         _print(*advice_on(plan))

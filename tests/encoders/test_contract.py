@@ -9,6 +9,7 @@ from torch import nn
 from ikem.encoders.initialization import initialize
 from ikem.encoders.pooling import pool
 from ikem.encoders.registry import ENCODERS, build_encoder
+from ikem.kernels.dispatch import backend
 from ikem.skeleton import load_skeleton
 
 SKELETONS = [load_skeleton("ntu25"), load_skeleton("kinect20")]
@@ -165,6 +166,16 @@ def test_exports(kind):
     other = x.flip(0) * 2
     other[0, 1] = 0  # which bodies are present is no part of the graph
     assert torch.allclose(exported(other), built(other), rtol=0, atol=1e-5)
+
+
+def test_compiles_without_a_break_with_a_seed_on_the_device(kind):
+    built, x = network(kind).train(), clips(2)
+    if any(isinstance(module, nn.RNNBase) for module in built.modules()):
+        pytest.skip("PyTorch compiles no recurrent layers")
+    compiled = torch.compile(network(kind).train(), fullgraph=True, backend="eager")
+    with backend("reference"):  # kernels are no operations of PyTorch
+        for seed in (3, 4):
+            assert torch.equal(compiled(x, torch.tensor(seed)), built(x, seed))
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])

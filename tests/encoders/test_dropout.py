@@ -42,7 +42,14 @@ def test_words_by_hand():
         for word in row:
             state, expected = split_mix(state)
             assert word & MASK == expected
-    assert torch.equal(random_words(torch.tensor([7]), 3).view(torch.int16)[0], random_bits(12, 7, CPU))
+    assert torch.equal(random_words(torch.tensor([7]), 3).view(torch.int16)[0], random_bits(12, split_mix(7)[1], CPU))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**62 + 7, 2**63 - 1])
+def test_a_seed_on_the_device_gives_the_same_bits(seed):
+    x, given = torch.ones(7, 143), torch.tensor(seed)
+    assert torch.equal(dropout(x, given, 0.4), dropout(x, seed, 0.4))
+    assert int(given) == seed
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.3, 0.5, 0.9, 0.999999])

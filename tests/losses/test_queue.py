@@ -11,7 +11,7 @@ from ikem.losses.queue import Queues, enqueue
 @settings(max_examples=60, deadline=None)
 def test_enqueue_against_a_ring(size, batches):
     queue = torch.full((2, 3, size), -1.0)
-    expected, pointer, place, number = [-1.0] * size, 0, 0, 0
+    expected, pointer, place, number = [-1.0] * size, torch.tensor(0), 0, 0
     for batch in batches:
         keys = torch.arange(number, number + batch, dtype=torch.float32).view(1, batch, 1).expand(2, batch, 3)
         pointer = enqueue(queue, pointer, keys)
@@ -25,7 +25,7 @@ def test_enqueue_against_a_ring(size, batches):
 
 def test_the_last_keys_stay():
     queue = torch.zeros(1, 4)
-    assert enqueue(queue, 1, torch.arange(1.0, 12).view(11, 1)) == (1 + 11) % 4
+    assert enqueue(queue, torch.tensor(1), torch.arange(1.0, 12).view(11, 1)) == (1 + 11) % 4
     assert sorted(queue[0].tolist()) == [8, 9, 10, 11]
     assert deque(queue[0].tolist(), 4)[0] == 8  # the oldest is where the pointer stands
 

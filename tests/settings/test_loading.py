@@ -105,6 +105,21 @@ def test_a_cpu_has_no_tf32() -> None:
         build_config({**values, "compute": {"device": "cpu"}})
 
 
+def test_compiled_encoders_keep_their_activations() -> None:
+    values = changed("recipes.tiny.encoder.activation_checkpointing", True)
+    with pytest.raises(InputError, match="activation_checkpointing: true is not allowed with compute"):
+        build_config({**values, "compute": {"compile": True}})
+
+
+def test_only_compilation_changes_settings() -> None:
+    """Results of before keep their digests; a CUDA graph changes no number."""
+    plain, graph, compiled = (
+        Plan(build_config(tiny() | {"compute": {**tiny().get("compute", {}), **more}})).digest
+        for more in ({}, {"cuda_graph": "auto"}, {"compile": True})
+    )
+    assert plain == graph != compiled
+
+
 def test_many_faults_are_counted() -> None:
     with pytest.raises(InputError) as caught:
         build_config(tiny() | {f"key{number}": 1 for number in range(100)})

@@ -24,7 +24,7 @@ BUDGET = {
     "skeletonclr": 1700,
     "crossclr": 3400,
     "ikem": 5300,
-    "aimclr": 2800,
+    "aimclr": 2810,
     "hiclr": 3760,
     "skelemixclr": 4590,
     "cmd": 3400,
@@ -35,6 +35,9 @@ BUDGET = {
     "supervised": 1190,
 }
 """Operations of a step of each stage, with the modalities of the tiny config; to be lowered when a step shrinks."""
+
+SENT = {"pstl": 1}
+"""Copies from the host in a step, through pinned memory, so that nothing waits for them; other stages have none."""
 
 CLIPS = 8
 
@@ -64,7 +67,7 @@ def test_a_step_reads_no_value_and_stays_in_its_budget(stage, jobs, prepared):
     assert all(loss.device == META and loss.shape == () for loss in losses.values())
     assert counting.total <= BUDGET[stage], f"{counting.total} operations; most often {counting.calls.most_common(8)}"
     assert counting.total > 0.9 * BUDGET[stage], f"{counting.total} operations: lower the budget of {stage}"
-    assert not +counting.sent, f"what a step needs is sent to the device before: {+counting.sent}"
+    assert counting.total_sent == SENT.get(stage, 0), f"what a step needs is sent before: {+counting.sent}"
 
 
 def test_every_stage_that_trains_has_a_budget(jobs):

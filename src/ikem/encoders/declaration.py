@@ -11,6 +11,8 @@ from ikem.settings.encoders import EncoderOptions
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ikem.encoders.dropout import Seed
+
 
 @dataclass(frozen=True)
 class Encoder:
@@ -38,10 +40,10 @@ class Network(Protocol):
     option, has their number as its attribute `bodies_together`.) No method reads a value from the device.
     """
 
-    def forward(self, x: Tensor, dropout_seed: int | None = None) -> Tensor:
+    def forward(self, x: Tensor, dropout_seed: Seed | None = None) -> Tensor:
         """(N, M, C, T, V) to embeddings (N, D); the seed fixes dropout masks, which training needs."""
 
-    def features(self, x: Tensor, dropout_seed: int | None = None) -> Tensor:
+    def features(self, x: Tensor, dropout_seed: Seed | None = None) -> Tensor:
         """(N, M, C, T, V) to what `ikem.encoders.pooling.pool` takes to embeddings: (N * M, D, T', V)."""
 
 

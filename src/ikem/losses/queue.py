@@ -14,26 +14,24 @@ from torch import Tensor, nn
 
 
 @torch.no_grad()
-def enqueue(queue: Tensor, pointer: int, keys: Tensor) -> int:
+def enqueue(queue: Tensor, pointer: Tensor, keys: Tensor) -> Tensor:
     """Write `keys` over the oldest columns of `queue`, in place, and from its first column on when the end is reached.
+
+    Where they are written is computed on the device: nothing is read from it.
 
     Args:
         queue: (..., D, K).
-        pointer: column of the oldest key, where writing starts; 0 .. K - 1.
+        pointer: () int64, column of the oldest key, where writing starts; 0 .. K - 1.
         keys: (..., B, D), any B; of more than K, the last K are kept.
 
     Returns:
         the pointer after the keys.
     """
     size, count = queue.shape[-1], keys.shape[-2]
-    end = (pointer + count) % size
-    if count > size:
-        keys, pointer, count = keys[..., -size:, :], end, size
-    columns = keys.to(queue.dtype).transpose(-1, -2)
-    before_end = min(count, size - pointer)
-    queue[..., pointer : pointer + before_end] = columns[..., :before_end]
-    queue[..., : count - before_end] = columns[..., before_end:]
-    return end
+    kept = min(count, size)
+    columns = (pointer + torch.arange(count - kept, count, device=queue.device)) % size
+    queue.index_copy_(-1, columns, keys[..., count - kept :, :].to(queue.dtype).transpose(-1, -2))
+    return (pointer + count) % size
 
 
 class Queues(nn.Module):
@@ -65,7 +63,6 @@ class Queues(nn.Module):
         self.register_buffer("pointer", torch.tensor(0))
         if with_clips:
             self.register_buffer("clips", torch.full((size,), -1))
-        self._column = 0  # the same number; reading it does not wait for a device
         self._pending: Tensor | None = None
         self._pending_clips: Tensor | None = None
 
@@ -81,10 +78,13 @@ class Queues(nn.Module):
         """Write the keys that are pending. Saving the state does so, too."""
         if self._pending is not None:
             if self._pending_clips is not None:
-                enqueue(self.clips[None], self._column, self._pending_clips[:, None])
-            self._column = enqueue(self.stacked, self._column, self._pending)
-            self.pointer.fill_(self._column)
-            self._pending = None
+                enqueue(self.clips[None], self.pointer, self._pending_clips[:, None])
+            self.pointer.copy_(enqueue(self.stacked, self.pointer, self._pending))
+            self.forget()
+
+    def forget(self) -> None:
+        """Drop the keys that are pending."""
+        self._pending = self._pending_clips = None
 
     def _link(self, queues: Mapping[str, Tensor]) -> None:
         self.stacked = torch.stack(list(queues.values()))
@@ -101,7 +101,5 @@ class Queues(nn.Module):
         super()._save_to_state_dict(*arguments)
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *arguments: Any) -> None:
-        self._pending = None
+        self.forget()
         super()._load_from_state_dict(state_dict, prefix, *arguments)
-        if f"{prefix}pointer" in state_dict:  # that of the state, which is on the CPU
-            self._column = int(state_dict[f"{prefix}pointer"])

@@ -71,6 +71,12 @@ class Compute(Settings):
     backend: Backend = "auto"
     """What computes losses and modalities. reference: plain PyTorch; kernels: faster replacements for float32 on a CPU,
     and an error where they cannot be used; auto: kernels where they can be used. The last bits of results differ."""
+    compile: bool = False
+    """Compile the encoders of a training stage by `torch.compile`. It needs a C++ compiler, and minutes at the start of
+    each job; the last bits of results differ. Not with `activation_checkpointing`."""
+    cuda_graph: Literal["auto", "off"] = "off"
+    """auto: on a GPU, replay the steps of a training stage from a CUDA graph where method and optimizer allow it: fewer
+    launches, the same numbers, about twice the memory. Not yet run on a GPU."""
     checkpoint_minutes: float = Field(5.0, ge=0, le=10_080)
     """Minutes between checkpoints; one is also written when a signal asks the job to leave."""
     data: Resources = Resources(mem_mb=2000, runtime=120)
@@ -152,6 +158,10 @@ class Config(Settings):
             for name, recipe in self.recipes.items():
                 if recipe.precision == "tf32":
                     yield f"recipes.{name}.precision: tf32 is not known to a CPU; allowed are float32 and bfloat16"
+        if self.compute.compile:
+            for name, recipe in self.recipes.items():
+                if getattr(recipe.encoder, "activation_checkpointing", False):
+                    yield f"recipes.{name}.encoder.activation_checkpointing: true is not allowed with compute.compile"
         for name, method in self.methods.items():
             unknown = list(_unknown(f"methods.{name}.recipe", method.recipe, self.recipes))
             yield from unknown

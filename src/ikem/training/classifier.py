@@ -11,10 +11,11 @@ from torch.nn import functional
 
 from ikem.augmentations.registry import parse_augmentations
 from ikem.augmentations.views import Views
+from ikem.encoders.dropout import Seed
 from ikem.encoders.initialization import initialize
 from ikem.encoders.registry import build_encoder, encoder_options
 from ikem.modalities import generate
-from ikem.seeding import seed_for
+from ikem.seeding import StepSeeds, seed_for
 from ikem.skeleton import load_skeleton
 from ikem.training.loader import Batch, Clips
 from ikem.training.optimizers import build_optimizer, layer_groups
@@ -29,7 +30,7 @@ class Classifier(nn.Module):
         self.encoder = encoder
         self.classifier = nn.Linear(hidden_dim, classes)
 
-    def forward(self, x: Tensor, dropout_seed: int | None = None) -> Tensor:
+    def forward(self, x: Tensor, dropout_seed: Seed | None = None) -> Tensor:
         """(B, M, C, T, V) to logits (B, classes)."""
         logits: Tensor = self.classifier(self.encoder(x, dropout_seed).float())
         return logits
@@ -37,6 +38,8 @@ class Classifier(nn.Module):
 
 class ClassifierTrainer:
     """Cross-entropy on the labels of the clips."""
+
+    replayable = True
 
     def __init__(
         self,
@@ -73,13 +76,22 @@ class ClassifierTrainer:
 
     def step(self, batch: Batch, epoch: int, step: int) -> dict[str, Tensor]:
         """One step; returns the cross-entropy."""
+        return self.compute(batch, epoch, self.dropout_seed(epoch, step))
+
+    def dropout_seed(self, epoch: int, step: int) -> int:
+        """What fixes all dropout masks of a step."""
+        seed: int = seed_for(self.settings["seed"], "dropout", self.modality, epoch, step)
+        return seed
+
+    def compute(self, batch: Batch, epoch: int, dropout_seed: int | StepSeeds) -> dict[str, Tensor]:
+        """A step; see `ikem.training.graph.GraphTrainer`."""
         assert self.views is not None
         position = self.views(batch.position, batch.rows, 0)
         inputs = generate(self.modality, position, batch.frames, self.skeleton)
         self.optimizer.zero_grad(set_to_none=True)
         self.model.train()
         with autocast(self.device, self.settings["precision"]):
-            logits = self.model(inputs, seed_for(self.settings["seed"], "dropout", self.modality, epoch, step))
+            logits = self.model(inputs, dropout_seed if isinstance(dropout_seed, int) else dropout_seed.derived())
         labels = self.labels.index_select(0, batch.rows)
         loss = functional.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
         torch.autograd.backward(loss)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ikem.encoders.dropout import Seed
 from ikem.encoders.heads import exchange_head, projection_head
 from ikem.encoders.initialization import initialize
 from ikem.encoders.pooling import pool
@@ -17,7 +18,7 @@ from ikem.losses.cross_modal import implicit_losses, mined_losses
 from ikem.losses.infonce import info_nce
 from ikem.losses.queue import Queues
 from ikem.parallel_apply import call_at_once
-from ikem.seeding import seed_for
+from ikem.seeding import StepSeeds, seed_for
 from ikem.settings.encoders import EncoderOptions, Initialization
 from ikem.skeleton import Skeleton
 
@@ -30,7 +31,7 @@ class Branch(nn.Module):
         self.encoder = build_encoder(settings, skeleton)
         self.head = head
 
-    def forward(self, x: Tensor, dropout_seed: int) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, dropout_seed: Seed) -> tuple[Tensor, Tensor]:
         """(N, M, C, T, V) to the embedding (N, hidden_dim) and the normalized feature (N, D), float32 at least."""
         embedding = self.encoder(x, dropout_seed)
         return embedding, unit(self.head(embedding))
@@ -120,7 +121,7 @@ class MomentumContrast(nn.Module):
         follow: Collection[str] | None = None,
         explicit: bool = True,
         implicit: bool = True,
-        dropout_seed: int = 0,
+        dropout_seed: int | StepSeeds = 0,
         clips: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """The forward half of a step: the keys follow; keys; queries; losses; the queues take the keys.
@@ -165,7 +166,9 @@ class MomentumContrast(nn.Module):
         return dict(zip(names, losses.unbind(), strict=True))
 
     @torch.no_grad()
-    def keys(self, view: Mapping[str, Tensor], dropout_seed: int, follow: Collection[str] | None = None) -> Tensor:
+    def keys(
+        self, view: Mapping[str, Tensor], dropout_seed: int | StepSeeds, follow: Collection[str] | None = None
+    ) -> Tensor:
         """Begin a step: the queues take the keys that are pending, the key encoders follow the query encoders.
 
         Args:
@@ -191,7 +194,8 @@ class MomentumContrast(nn.Module):
     def enqueue(self, keys: Tensor, clips: Tensor | None) -> None:
         """Give the keys (A, B, D) of the clips (B,) to the queues.
 
-        They take them when the next step begins or the state is saved: the backward pass still needs what they hold.
+        They take them when `queue.flush` is called, by the next step or before the state is saved at the latest: the
+        backward pass still needs what they hold.
         """
         self.queue.enqueue(keys, clips if self.mask_own_keys else None)
 

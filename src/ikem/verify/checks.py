@@ -117,7 +117,7 @@ def losses(source: Source) -> Outputs:
     query, key, queue = (source.tensor(f"stage1_{part}") for part in ("query", "key", "queue"))
     each = [info_nce(*parts, temperature) for parts in zip(query, key, queue, strict=True)]
     outputs["stage1_loss"] = (torch.stack(each).numpy(), tolerances.general)
-    enqueue(queue, 0, key)
+    enqueue(queue, torch.tensor(0), key)
     outputs["stage1_queue_after"] = (queue.numpy(), tolerances.general)
     for top_k in (1, 3):
         prefix = f"stage2_top{top_k}_"
@@ -160,8 +160,8 @@ def distillation(source: Source) -> Outputs:
     )
     each = pairs.mean(dim=1)
     each.sum().backward()  # type: ignore[no-untyped-call]
-    enqueue(queues, 0, embeddings)
-    enqueue(teacher_queue, 0, teacher)
+    enqueue(queues, torch.tensor(0), embeddings)
+    enqueue(teacher_queue, torch.tensor(0), teacher)
     assert raw.grad is not None
     values = {
         "pair_loss": pairs.detach(),

@@ -43,7 +43,7 @@ def modules_of(settings: Mapping[str, Any]) -> set[str]:
     kind = settings.get("kind")
     waiting = {"process"}
     if kind in STAGES:
-        waiting |= {"training.loop", _module(STAGES[kind].trainer)}
+        waiting |= {"training.loop", "training.graph", _module(STAGES[kind].trainer)}
     elif kind in EVALUATIONS:
         waiting |= {"evaluations.rows", _module(EVALUATIONS[kind].run)}
     if kind in ("embed", "embed_target") or (kind in EVALUATIONS and EVALUATIONS[kind].runs_on == "frozen-encoder"):

@@ -23,6 +23,7 @@ class Options:
     checkpoint_minutes: float = 5.0
     processes: int = 1
     data: Path = Path("data")
+    cuda_graph: str = "off"
 
 
 def run_job(

@@ -132,6 +132,7 @@ def _stage(stage: Stage, config: Config, keys: Keys) -> Description:
         "precision": recipe.precision,
         "threads": config.compute.threads,
         "backend": config.compute.backend,
+        **({"compile": True} if config.compute.compile else {}),
         **stage.settings(context),
     }
     return settings, _data_and_split(keys) | stage.inputs(context)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ikem.kernels.dispatch import use_backend
 from ikem.methods.registry import STAGES
 from ikem.registry import load
 from ikem.training.clip_counts import count_warnings
+from ikem.training.graph import fewer_launches
 from ikem.training.loader import training_clips
 from ikem.training.loop import finish, train
 from ikem.workflow.device import one_device
@@ -37,8 +39,13 @@ def run_stage(job: RunContext, inputs: Inputs, options: Options) -> list[Path]:
             logger.warning("%s", warning)
         trainer = load(STAGES[settings["kind"]].trainer)(settings, clips, device, inputs)
         epochs = settings["first_epoch"], settings["last_epoch"]
+        steps = clips.count // settings["schedule"]["batch_size"]
+        compiled, cuda_graph = settings.get("compile", False), options.cuda_graph == "auto"
+        if compiled:
+            use_backend("reference")  # kernels are no operations of PyTorch
+        launched = fewer_launches(trainer, device, steps, compiled, cuda_graph)
         history = train(
-            job, trainer, clips, settings["schedule"], *epochs, settings["drop_last"], options.checkpoint_minutes
+            job, launched, clips, settings["schedule"], *epochs, settings["drop_last"], options.checkpoint_minutes
         )
         finish(job, trainer, history)
     return [job.output.with_name("metrics.csv")]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ikem.encoders.dropout import Seed
 from ikem.skeleton import Skeleton
 
 
@@ -39,11 +40,11 @@ class BiGRU(nn.Module):
         self.input_norm = nn.BatchNorm1d(inputs)
         self.gru = XavierGRU(inputs, hidden_dim // 2, layers, batch_first=True, bidirectional=True)
 
-    def forward(self, x: Tensor, dropout_seed: int | None = None) -> Tensor:
+    def forward(self, x: Tensor, dropout_seed: Seed | None = None) -> Tensor:
         """Embed clips (N, M, C, T, V): (N, D), the mean over groups of bodies."""
         return self._last_outputs(x).view(len(x), -1, 2 * self.gru.hidden_size).mean(dim=1)
 
-    def features(self, x: Tensor, dropout_seed: int | None = None) -> Tensor:
+    def features(self, x: Tensor, dropout_seed: Seed | None = None) -> Tensor:
         """What `forward` gives for each group of bodies: (N * groups, D, 1, V), the same for every joint.
 
         The recurrent layers keep neither frames nor joints apart.

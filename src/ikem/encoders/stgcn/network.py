@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ikem.encoders.checkpointing import checkpoint
-from ikem.encoders.dropout import dropout
+from ikem.encoders.dropout import Seed, dropout
 from ikem.encoders.graph import Distances, adjacency
 from ikem.encoders.pooling import pool
 from ikem.encoders.strided import TimeConv2d
@@ -64,7 +64,7 @@ class Block(nn.Module):
         """Every edge is as important as the graph says."""
         nn.init.ones_(self.edge_importance)
 
-    def forward(self, x: Tensor, graph: Tensor, dropout_seed: int | None, joints: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, graph: Tensor, dropout_seed: Seed | None, joints: Tensor | None = None) -> Tensor:
         """(N, in, T, V) to (N, out, ceil(T / stride), V); graph (3, V, V), see `ikem.encoders.graph.adjacency`.
 
         If `joints` are given, x has these joints only, and so has the graph that is used.
@@ -80,7 +80,7 @@ class Block(nn.Module):
             y = y + x
         return F.relu(y, inplace=True)
 
-    def drop(self, x: Tensor, dropout_seed: int | None) -> Tensor:
+    def drop(self, x: Tensor, dropout_seed: Seed | None) -> Tensor:
         """Dropout by `ikem.encoders.dropout`; a seed of None: none."""
         return x if dropout_seed is None else dropout(x, dropout_seed, self.dropout)
 
@@ -126,11 +126,11 @@ class STGCN(nn.Module):
         for inputs, outputs, stride in block_widths(hidden_channels, hidden_dim):
             self.blocks.append(Block((inputs, outputs), stride, joints, residual=True, dropout=dropout))
 
-    def forward(self, x: Tensor, dropout_seed: int | None = None, joints: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, dropout_seed: Seed | None = None, joints: Tensor | None = None) -> Tensor:
         """Embed clips (N, M, C, T, V): the mean (N, D) over frames, joints and bodies, absent bodies counted."""
         return pool(self.features(x, dropout_seed, joints), bodies=x.shape[1])
 
-    def features(self, x: Tensor, dropout_seed: int | None = None, joints: Tensor | None = None) -> Tensor:
+    def features(self, x: Tensor, dropout_seed: Seed | None = None, joints: Tensor | None = None) -> Tensor:
         """What the last block gives for each body of each clip.
 
         Args:

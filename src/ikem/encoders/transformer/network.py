@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ikem.encoders.dropout import dropout
+from ikem.encoders.dropout import Seed, dropout
 from ikem.encoders.pooling import pool
 from ikem.errors import InputError
 from ikem.skeleton import Skeleton
@@ -75,7 +75,7 @@ class Block(nn.Module):
         self.query_key_value, self.projection = GlorotLinear(width, 3 * width), GlorotLinear(width, width)
         self.expand, self.contract = GlorotLinear(width, mlp_ratio * width), GlorotLinear(mlp_ratio * width, width)
 
-    def forward(self, x: Tensor, dropout_seed: int | None = None) -> Tensor:
+    def forward(self, x: Tensor, dropout_seed: Seed | None = None) -> Tensor:
         """(B, L, D) to (B, L, D); a seed of None: nothing is dropped."""
         x = x + self.drop(self.attention(self.attention_norm(x)), dropout_seed, 0)
         y = self.contract(F.gelu(self.expand(self.mlp_norm(x))))
@@ -89,7 +89,7 @@ class Block(nn.Module):
         added: Tensor = self.projection(mixed.transpose(1, 2).reshape(count, length, width))
         return added
 
-    def drop(self, x: Tensor, dropout_seed: int | None, number: int) -> Tensor:
+    def drop(self, x: Tensor, dropout_seed: Seed | None, number: int) -> Tensor:
         """Single values, and whole sequences; `number` sets the masks of a block apart."""
         if dropout_seed is None:
             return x
@@ -139,11 +139,11 @@ class Transformer(nn.Module):
         nn.init.trunc_normal_(self.of_time, std=0.02)
         nn.init.trunc_normal_(self.of_joint, std=0.02)
 
-    def forward(self, x: Tensor, dropout_seed: int | None = None) -> Tensor:
+    def forward(self, x: Tensor, dropout_seed: Seed | None = None) -> Tensor:
         """Embed clips (N, M, C, T, V): the mean (N, D) over tokens and bodies, absent bodies counted."""
         return pool(self.features(x, dropout_seed), bodies=x.shape[1])
 
-    def features(self, x: Tensor, dropout_seed: int | None = None) -> Tensor:
+    def features(self, x: Tensor, dropout_seed: Seed | None = None) -> Tensor:
         """The tokens of each body of each clip after the last block.
 
         Args:
@@ -176,7 +176,7 @@ class Transformer(nn.Module):
         embedded: Tensor = self.embedding(cut)
         return embedded + self.of_time[: cut.shape[1]] + self.of_joint
 
-    def encode(self, tokens: Tensor, dropout_seed: int | None = None) -> Tensor:
+    def encode(self, tokens: Tensor, dropout_seed: Seed | None = None) -> Tensor:
         """All blocks: (B, L, D), of any subset of a sequence's tokens, to (B, L, D)."""
         for number, block in enumerate(self.blocks):
             tokens = block(tokens, None if dropout_seed is None else dropout_seed + 4 * number)

@@ -14,7 +14,7 @@ from ikem.augmentations.views import Views
 from ikem.methods.aimclr.attention_drop import drop_attended
 from ikem.methods.aimclr.losses import view_losses
 from ikem.methods.skeletonclr.trainer import MomentumContrastTrainer
-from ikem.seeding import seed_for
+from ikem.seeding import StepSeeds, seed_for
 from ikem.training.loader import Batch, Clips
 from ikem.training.moco import Branch
 
@@ -56,9 +56,10 @@ class AimCLRTrainer(MomentumContrastTrainer):
         return [*super().positions(batch), *extreme]
 
     def losses(
-        self, views: Sequence[Mapping[str, Tensor]], epoch: int, dropout_seed: int, clips: Tensor
+        self, views: Sequence[Mapping[str, Tensor]], epoch: int, dropout_seed: int | StepSeeds, clips: Tensor
     ) -> dict[str, Tensor]:
         """See the base class."""
+        assert isinstance(dropout_seed, int)  # a subclass draws masks on the host
         settings, model = self.settings, self.model
         query, key_view, *extreme = views
         keys = model.keys(key_view, dropout_seed)

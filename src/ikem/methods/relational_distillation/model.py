@@ -15,7 +15,7 @@ from ikem.losses.infonce import info_nce
 from ikem.losses.queue import Queues
 from ikem.losses.relational_distillation import relational_losses
 from ikem.parallel_apply import call_at_once
-from ikem.seeding import seed_for
+from ikem.seeding import StepSeeds, seed_for
 from ikem.settings.encoders import EncoderOptions, Initialization
 from ikem.skeleton import Skeleton
 from ikem.training.moco import Branch
@@ -113,7 +113,7 @@ class RelationalDistillation(nn.Module):
         )
 
     def losses(
-        self, teacher_view: Mapping[str, Tensor], student_view: Mapping[str, Tensor], dropout_seed: int = 0
+        self, teacher_view: Mapping[str, Tensor], student_view: Mapping[str, Tensor], dropout_seed: int | StepSeeds = 0
     ) -> dict[str, Tensor]:
         """The forward half of a step: teacher, students, losses; the queues take the teacher's features.
 
@@ -132,10 +132,17 @@ class RelationalDistillation(nn.Module):
         return dict(zip(self.student_modalities, losses.unbind(), strict=True))
 
     @staticmethod
-    def _features(branches: nn.ModuleDict, view: Mapping[str, Tensor], dropout_seed: int, role: str) -> Tensor:
+    def _features(
+        branches: nn.ModuleDict, view: Mapping[str, Tensor], dropout_seed: int | StepSeeds, role: str
+    ) -> Tensor:
         """The feature of each branch, stacked."""
         given = [(view[name], seed_for(dropout_seed, name, role)) for name in branches]
         return torch.stack([feature for _, feature in call_at_once(list(branches.values()), given)])
+
+    def flush(self) -> None:
+        """Have the queues take the features that are pending."""
+        self.queue.flush()
+        self.joined_queue.flush()
 
     def relate(self, students: Tensor, features: Tensor) -> Tensor:
         """The loss of each pair of student and teacher modality; the queues take the features.
@@ -147,8 +154,7 @@ class RelationalDistillation(nn.Module):
         Returns:
             (S, A); without relations (S, 1).
         """
-        self.queue.flush()
-        self.joined_queue.flush()
+        self.flush()
         count, batch, dim = features.shape
         joined = F.normalize(features.transpose(0, 1).reshape(batch, count * dim), dim=1)
         joined_queue, temperature = self.joined_queue.stacked[0], self.temperature

@@ -15,7 +15,7 @@ from ikem.encoders.registry import encoder_options
 from ikem.errors import InputError
 from ikem.methods.relational_distillation.model import RelationalDistillation
 from ikem.modalities import generate_all
-from ikem.seeding import seed_for
+from ikem.seeding import StepSeeds, seed_for
 from ikem.settings.training import Relation
 from ikem.skeleton import load_skeleton
 from ikem.training.checkpoint import load_tensors
@@ -26,6 +26,8 @@ from ikem.training.precision import autocast
 
 class DistillationTrainer:
     """The teacher sees the first view of a clip, the students the second."""
+
+    replayable = True
 
     def __init__(
         self, settings: Mapping[str, Any], clips: Clips, device: torch.device, inputs: Mapping[str, Path]
@@ -75,6 +77,15 @@ class DistillationTrainer:
 
     def step(self, batch: Batch, epoch: int, step: int) -> dict[str, Tensor]:
         """One step; returns the loss of each student."""
+        return self.compute(batch, epoch, self.dropout_seed(epoch, step))
+
+    def dropout_seed(self, epoch: int, step: int) -> int:
+        """What fixes all dropout masks of a step."""
+        seed: int = seed_for(self.settings["seed"], "dropout", epoch, step)
+        return seed
+
+    def compute(self, batch: Batch, epoch: int, dropout_seed: int | StepSeeds) -> dict[str, Tensor]:
+        """A step; see `ikem.training.graph.GraphTrainer`."""
         assert self.views is not None
         settings = self.settings
         teacher, student = (
@@ -83,7 +94,8 @@ class DistillationTrainer:
         )
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.device, settings["precision"]):
-            losses = self.model.losses(teacher, student, seed_for(settings["seed"], "dropout", epoch, step))
+            losses = self.model.losses(teacher, student, dropout_seed)
         torch.autograd.backward(list(losses.values()))
         self.optimizer.step()
+        self.model.flush()
         return {name: loss.detach() for name, loss in losses.items()}

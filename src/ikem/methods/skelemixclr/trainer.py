@@ -14,7 +14,7 @@ from ikem.losses.infonce import info_nce
 from ikem.methods.skelemixclr.losses import region_loss
 from ikem.methods.skelemixclr.mixing import body_parts, draw_mix, mixed, pool_regions, region
 from ikem.methods.skeletonclr.trainer import MomentumContrastTrainer
-from ikem.seeding import seed_for
+from ikem.seeding import StepSeeds, seed_for
 from ikem.training.loader import Clips
 from ikem.training.moco import Branch, unit
 
@@ -57,9 +57,10 @@ class SkeleMixTrainer(MomentumContrastTrainer):
         return nn.Sequential(plain[0], nn.BatchNorm1d(hidden_dim), plain[1], plain[2])
 
     def losses(
-        self, views: Sequence[Mapping[str, Tensor]], epoch: int, dropout_seed: int, clips: Tensor
+        self, views: Sequence[Mapping[str, Tensor]], epoch: int, dropout_seed: int | StepSeeds, clips: Tensor
     ) -> dict[str, Tensor]:
         """See the base class."""
+        assert isinstance(dropout_seed, int)  # mixes are drawn on the host
         model, (query, key_view) = self.model, views
         x, branch = query[self.modality], model.query[self.modality]
         assert isinstance(branch, Branch)

@@ -15,7 +15,7 @@ from ikem.encoders.heads import projection_head
 from ikem.encoders.registry import encoder_options
 from ikem.errors import InputError
 from ikem.modalities import generate_all
-from ikem.seeding import seed_for
+from ikem.seeding import StepSeeds, seed_for
 from ikem.settings.training import Contrast
 from ikem.skeleton import load_skeleton
 from ikem.training.checkpoint import load_tensors
@@ -28,6 +28,8 @@ from ikem.training.precision import autocast
 
 class MomentumContrastTrainer:
     """Momentum contrast of the modalities of a job; it starts from the states of stage 1, if the job has some."""
+
+    replayable = True
 
     def __init__(
         self, settings: Mapping[str, Any], clips: Clips, device: torch.device, inputs: Mapping[str, Path]
@@ -70,13 +72,23 @@ class MomentumContrastTrainer:
 
     def step(self, batch: Batch, epoch: int, step: int) -> dict[str, Tensor]:
         """One step; returns the loss of each modality."""
+        return self.compute(batch, epoch, self.dropout_seed(epoch, step))
+
+    def dropout_seed(self, epoch: int, step: int) -> int:
+        """What fixes all dropout masks of a step."""
+        seed: int = seed_for(self.settings["seed"], "dropout", epoch, step)
+        return seed
+
+    def compute(self, batch: Batch, epoch: int, dropout_seed: int | StepSeeds) -> dict[str, Tensor]:
+        """A step; see `ikem.training.graph.GraphTrainer`."""
         names = self.settings["modalities"]
         views = [generate_all(names, each, batch.frames, self.skeleton) for each in self.positions(batch)]
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.device, self.settings["precision"]):
-            losses = self.losses(views, epoch, seed_for(self.settings["seed"], "dropout", epoch, step), batch.rows)
+            losses = self.losses(views, epoch, dropout_seed, batch.rows)
         torch.autograd.backward(list(losses.values()))
         self.optimizer.step()
+        self.model.queue.flush()
         return {name: loss.detach() for name, loss in losses.items()}
 
     def positions(self, batch: Batch) -> list[Tensor]:
@@ -85,7 +97,7 @@ class MomentumContrastTrainer:
         return [self.views(batch.position, batch.rows, view) for view in (0, 1)]
 
     def losses(
-        self, views: Sequence[Mapping[str, Tensor]], epoch: int, dropout_seed: int, clips: Tensor
+        self, views: Sequence[Mapping[str, Tensor]], epoch: int, dropout_seed: int | StepSeeds, clips: Tensor
     ) -> dict[str, Tensor]:
         """The loss of each modality.
 
