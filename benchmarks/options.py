@@ -23,7 +23,7 @@ from benchmarks.parts_data import SEED
 from benchmarks.parts_losses import encoders
 from benchmarks.plain.stgcn import PlainSTGCN
 from ikem.encoders.stgcn.network import STGCN
-from ikem.parallel_apply import call_at_once
+from ikem.parallel_apply import parallel_apply
 from ikem.process import keep_memory, use_threads
 from ikem.training.precision import arithmetic
 
@@ -31,7 +31,7 @@ Call = Callable[[], object]
 
 
 class _InTuple(nn.Module):
-    """What `call_at_once` expects: a tuple of results."""
+    """What `parallel_apply` expects: a tuple of results."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ def _in_parallel(some: _Encoders, cast: bool = False) -> Call:
 
     def call() -> None:
         with torch.autocast(some.batch.device.type, torch.bfloat16, enabled=cast):
-            embedded = call_at_once(modules, [(some.batch, SEED)] * len(modules))
+            embedded = parallel_apply(modules, [(some.batch, SEED)] * len(modules))
         _backward(value for (value,) in embedded)
 
     return call

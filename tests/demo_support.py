@@ -47,8 +47,8 @@ class Demo:
 
     @contextlib.contextmanager
     def running(self, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-        """Snakemake; neither it nor its jobs outlive the context. `told` has what it says."""
-        with (self.folder / "told.log").open("ab") as log:
+        """Snakemake; neither it nor its jobs outlive the context. `printed` has what it says."""
+        with (self.folder / "printed.log").open("ab") as log:
             process = subprocess.Popen(
                 ["snakemake", "--configfile", *CONFIGS, "--quiet", "rules", "host", *arguments],
                 cwd=self.folder,
@@ -68,12 +68,12 @@ class Demo:
     def run(self, *arguments: str) -> None:
         """Run Snakemake to its end, which must be a good one."""
         with self.running(*arguments) as process:
-            assert process.wait(timeout=LONGEST) == 0, self.told[-4000:]
+            assert process.wait(timeout=LONGEST) == 0, self.printed[-4000:]
 
     @property
-    def told(self) -> str:
+    def printed(self) -> str:
         """All that Snakemake said."""
-        return (self.folder / "told.log").read_text(encoding="utf-8", errors="replace")
+        return (self.folder / "printed.log").read_text(encoding="utf-8", errors="replace")
 
     @property
     def results(self) -> Path:
@@ -85,10 +85,10 @@ class Demo:
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
-                words, place = (entry / "cmdline").read_bytes().split(b"\0"), (entry / "cwd").readlink()
+                words, project = (entry / "cmdline").read_bytes().split(b"\0"), (entry / "cwd").readlink()
             except OSError:
                 continue
-            if place == self.folder.resolve() and words[1:4] == [b"-m", b"ikem", b"job"]:
+            if project == self.folder.resolve() and words[1:4] == [b"-m", b"ikem", b"job"]:
                 found.append(int(entry.name))
         return found
 
@@ -128,4 +128,4 @@ def run_with_kills(demo: Demo, generator: random.Random, kills: int, seconds: fl
                         jobs += 1
             if process.wait(timeout=LONGEST) == 0:
                 return jobs, runs
-    raise AssertionError(f"it does not end well:\n{demo.told[-4000:]}")
+    raise AssertionError(f"it does not end well:\n{demo.printed[-4000:]}")

@@ -70,7 +70,7 @@ class Process:
         return False
 
     @property
-    def told(self) -> str:
+    def printed(self) -> str:
         """Everything it wrote to standard output and standard error."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
@@ -103,13 +103,13 @@ class Warm:
         self._count += 1
         log = self.folder / f"process{self._count}.log"
         log.touch()
-        told = {
+        printed = {
             "arguments": arguments,
             "folder": str(folder or self.folder),
             "environment": environment,
             "log": str(log),
         }
-        return Process(self.ask(told)["pid"], self, log)
+        return Process(self.ask(printed)["pid"], self, log)
 
     def close(self) -> None:
         """End it."""

@@ -74,18 +74,18 @@ def benchmark(
     """Rows of nine methods, and one run that failed."""
     rows, missing = [], []
     classes = {"nwucla": 10, "ntu60": 60, "ntu120": 120, "demo": 12}
-    for place, (dataset, protocol) in enumerate(splits):
+    for position, (dataset, protocol) in enumerate(splits):
         for number, method in enumerate(METHODS):
             for evaluation in evaluations:
                 for seed in seeds:
-                    if (method, evaluation, seed) == ("student", "linear", seeds[-1]) and place == 0:
+                    if (method, evaluation, seed) == ("student", "linear", seeds[-1]) and position == 0:
                         reason = "out of memory (the job was killed by signal 9)"
                         missing.append(Missing(dataset, protocol, method, evaluation, seed, reason))
                         continue
                     for part, streams in enumerate(STREAMS[method]):
                         for subset in range(2) if evaluation.startswith("semi") else (None,):
-                            wave = math.sin(7 * number + 3 * part + 5 * seed + place + (subset or 0))
-                            top1 = 30 + 5 * number + 2 * place + 4 * streams.count("+") ** 0.5 + 1.5 * wave
+                            wave = math.sin(7 * number + 3 * part + 5 * seed + position + (subset or 0))
+                            top1 = 30 + 5 * number + 2 * position + 4 * streams.count("+") ** 0.5 + 1.5 * wave
                             top1 -= {"semi-1": 15, "semi-10": 6, "knn-1": 4, "finetune": -6}.get(evaluation, 0)
                             rows.append(row(
                                 dataset=dataset, protocol=protocol, method=method, streams=streams, label_subset=subset,

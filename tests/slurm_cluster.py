@@ -38,15 +38,19 @@ class Cluster:
     def __enter__(self) -> Cluster:
         try:
             self._write()
-            key, place = self.folder / "munge.key", self.folder / "munge"
+            key, sockets = self.folder / "munge.key", self.folder / "munge"
             key.write_bytes(os.urandom(128))
             key.chmod(0o400)
-            place.mkdir(mode=0o755)
+            sockets.mkdir(mode=0o755)
             self._start(
-                *("munged", "--foreground", "--force", f"--key-file={key}", f"--socket={place}/socket"),
-                *(f"--pid-file={place}/pid", f"--log-file={place}/log", f"--seed-file={place}/seed"),
+                *("munged", "--foreground", "--force", f"--key-file={key}", f"--socket={sockets}/socket"),
+                *(
+                    f"--pid-file={sockets}/pid",
+                    f"--log-file={sockets}/log",
+                    f"--seed-file={sockets}/seed",
+                ),
             )
-            self._until(lambda: (place / "socket").exists(), "munged")
+            self._until(lambda: (sockets / "socket").exists(), "munged")
             self._start("slurmctld", "-D", "-c")
             self._start("slurmd", "-D")
             self._until(lambda: "idle" in self.call("sinfo", "--noheader", "--format=%t"), "SLURM")

@@ -124,5 +124,5 @@ def test_operations_of_the_limits_are_those_of_the_convolutions():
 def test_limits_are_printed_for_every_part_of_training(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(limits, "speeds", lambda: (1e10, 1e11))
     limits.main(["--threads", "1", "--bench", str(tmp_path / "none.csv")])
-    told = capsys.readouterr().out
-    assert all(name in told for name in PARTS if name not in ("decode", "prepare"))
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in PARTS if name not in ("decode", "prepare"))

@@ -18,6 +18,6 @@ def test_the_demo_is_the_same_to_the_byte(tmp_path: Path) -> None:
     calm, wild = Demo(tmp_path / "calm"), Demo(tmp_path / "wild")
     calm.run("--cores", "2")
     jobs, runs = run_with_kills(wild, random.Random(0), KILLS, SECONDS)
-    assert jobs >= 3 and runs >= 2, wild.told[-4000:]
-    assert "resuming from epoch" in wild.told
+    assert jobs >= 3 and runs >= 2, wild.printed[-4000:]
+    assert "resuming from epoch" in wild.printed
     assert wild.differing_from(calm) == []

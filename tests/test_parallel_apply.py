@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from ikem.parallel_apply import at_once, call_at_once
+from ikem.parallel_apply import parallel_apply, parallel_map
 
 CPU = torch.device("cpu")
 
@@ -38,7 +38,7 @@ def called(pairs, inputs, side_by_side, use):
     for pair in pairs:
         pair.zero_grad()
     made = (
-        call_at_once(pairs, inputs)
+        parallel_apply(pairs, inputs)
         if side_by_side
         else [pair(*given) for pair, given in zip(pairs, inputs, strict=True)]
     )
@@ -74,14 +74,14 @@ def test_what_belongs_to_a_thread_goes_along():
         return torch.get_num_threads(), torch.is_grad_enabled(), product.dtype, threading.get_ident()
 
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        seen = at_once(look, range(4), CPU)
+        seen = parallel_map(look, range(4), CPU)
     assert {row[:3] for row in seen} == {(1, False, torch.bfloat16)}
     assert threading.get_ident() not in {row[3] for row in seen}
-    assert at_once(look, range(2), CPU)[0][1:3] == (True, torch.float32)
+    assert parallel_map(look, range(2), CPU)[0][1:3] == (True, torch.float32)
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_a_failure_is_told_when_all_have_ended():
+def test_a_failure_is_reported_when_all_have_ended():
     ended = []
 
     def fail(number):
@@ -91,31 +91,31 @@ def test_a_failure_is_told_when_all_have_ended():
         ended.append(number)
 
     with pytest.raises(ValueError, match="nothing"):
-        at_once(fail, range(4), CPU)
+        parallel_map(fail, range(4), CPU)
     assert sorted(ended) == [1, 2, 3]
     assert torch.get_num_threads() == 2
-    assert at_once(lambda _: torch.get_num_threads(), range(4), CPU) == [1] * 4
+    assert parallel_map(lambda _: torch.get_num_threads(), range(4), CPU) == [1] * 4
 
 
 @pytest.mark.parametrize(("given", "items", "of_each"), [(2, 3, 1), (6, 3, 2), (5, 2, 2), (3, 1, 3), (1, 3, 1)])
 def test_threads_are_shared(given, items, of_each, numeric_threads):
     numeric_threads(given)
-    assert at_once(lambda _: torch.get_num_threads(), range(items), CPU) == [of_each] * items
+    assert parallel_map(lambda _: torch.get_num_threads(), range(items), CPU) == [of_each] * items
     assert torch.get_num_threads() == given
 
 
 def test_another_device_is_called_from_here():
-    assert at_once(lambda _: threading.get_ident(), range(3), torch.device("meta")) == [threading.get_ident()] * 3
+    assert parallel_map(lambda _: threading.get_ident(), range(3), torch.device("meta")) == [threading.get_ident()] * 3
 
 
 @pytest.mark.usefixtures("two_threads")
 def test_nothing_is_recorded_where_no_gradient_is_asked_for():
     pairs = [Pair(seed) for seed in range(2)]
     with torch.no_grad():
-        made = call_at_once(pairs, [(torch.ones(1, 4), 1.0)] * 2)
+        made = parallel_apply(pairs, [(torch.ones(1, 4), 1.0)] * 2)
     assert not any(value.requires_grad for values in made for value in values)
     with torch.inference_mode():
-        made = call_at_once(pairs, [(torch.ones(1, 4), 1.0)] * 2)
+        made = parallel_apply(pairs, [(torch.ones(1, 4), 1.0)] * 2)
     assert all(value.is_inference() for values in made for value in values)
 
 
@@ -123,7 +123,7 @@ def test_nothing_is_recorded_where_no_gradient_is_asked_for():
 def test_a_frozen_module_among_others():
     pairs = [Pair(seed) for seed in range(2)]
     pairs[0].requires_grad_(False)
-    made = call_at_once(pairs, [(torch.ones(1, 4), 1.0)] * 2)
+    made = parallel_apply(pairs, [(torch.ones(1, 4), 1.0)] * 2)
     assert [value.requires_grad for values in made for value in values] == [False, False, True, True]
     sum(value.sum() for values in made for value in values).backward()
     assert pairs[0].first.weight.grad is None and pairs[1].first.weight.grad is not None
@@ -132,7 +132,7 @@ def test_a_frozen_module_among_others():
 @pytest.mark.usefixtures("two_threads")
 def test_what_cannot_be_is_refused():
     pairs = [Pair(seed) for seed in range(2)]
-    total = sum(value.sum() for values in call_at_once(pairs, [(torch.ones(1, 4), 1.0)] * 2) for value in values)
+    total = sum(value.sum() for values in parallel_apply(pairs, [(torch.ones(1, 4), 1.0)] * 2) for value in values)
     total.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="only once"):
         total.backward()
@@ -142,14 +142,14 @@ def test_what_cannot_be_is_refused():
             return super().forward(x, factor)[:1]
 
     with pytest.raises(ValueError, match="equally many"):
-        call_at_once([pairs[0], One(3)], [(torch.ones(1, 4), 1.0)] * 2)
+        parallel_apply([pairs[0], One(3)], [(torch.ones(1, 4), 1.0)] * 2)
 
 
 @pytest.mark.usefixtures("two_threads")
 def test_bfloat16():
     pairs = [Pair(seed) for seed in range(2)]
     with torch.autocast("cpu", torch.bfloat16):
-        made = call_at_once(pairs, [(torch.ones(1, 4), 1.0)] * 2)
+        made = parallel_apply(pairs, [(torch.ones(1, 4), 1.0)] * 2)
     assert {values[0].dtype for values in made} == {torch.bfloat16}
     sum(value.float().sum() for values in made for value in values).backward()
     assert all(pair.second.weight.grad.isfinite().all() for pair in pairs)

@@ -78,6 +78,6 @@ def test_figures_give_the_times_of_encoders(tmp_path):
 
 def test_the_command_says_what_is_modeled(capsys):
     main([str(ROOT / "config" / "ntu60.yaml"), "--gpus", "4"])
-    told = capsys.readouterr().out
-    assert told.count("modeled, not measured") == len(MODELED) and told.count("GPU hours") == len(MODELED)
-    assert "by the rules' priorities" in told
+    printed = capsys.readouterr().out
+    assert printed.count("modeled, not measured") == len(MODELED) and printed.count("GPU hours") == len(MODELED)
+    assert "by the rules' priorities" in printed

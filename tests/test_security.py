@@ -90,24 +90,24 @@ def test_folders_that_would_be_read_as_patterns(key: str, folder: str) -> None:
 
 def test_folders_with_odd_names(tmp_path: Path) -> None:
     """Results and data in folders that a shell would stumble over: a real run from archives to a split."""
-    place = tmp_path / "it's a $(touch x) place"
-    place.mkdir()
-    shutil.copy(ROOT / "Snakefile", place)
-    shutil.copytree(ROOT / "rules", place / "rules")
-    config = load_config(write_config(place, LONGER)).model_dump(mode="json")
+    project = tmp_path / "it's a $(touch x) place"
+    project.mkdir()
+    shutil.copy(ROOT / "Snakefile", project)
+    shutil.copytree(ROOT / "rules", project / "rules")
+    config = load_config(write_config(project, LONGER)).model_dump(mode="json")
     folders = {"results": f"my 'results' \" & {EVIL}", "data": f"raw 'data' \" & {EVIL}"}
-    (place / "odd; touch x.yaml").write_text(yaml.safe_dump(config | folders))
+    (project / "odd; touch x.yaml").write_text(yaml.safe_dump(config | folders))
     target = f"{folders['results']}/tiny/splits/xsub.json"
     ran = subprocess.run(
         ["snakemake", "--cores", "1", "--configfile", "odd; touch x.yaml", "--", target],
-        cwd=place,
+        cwd=project,
         env=snakemake_environment(),
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert ran.returncode == 0, ran.stderr[-3000:]
-    assert (place / target).is_file()
+    assert (project / target).is_file()
     assert not list(tmp_path.rglob("x"))
     assert not list(Path.cwd().glob("x"))
 
@@ -149,14 +149,14 @@ def test_an_archive_with_evil_members(workshop: Workshop, tmp_path: Path) -> Non
         names = output.read_text()
         assert "touch" not in names
     else:
-        assert process.status == 2, process.told
-        assert "error: " in process.told
+        assert process.status == 2, process.printed
+        assert "error: " in process.printed
 
 
 def test_the_job_command_runs_no_shell(workshop: Workshop, tmp_path: Path) -> None:
     job = workshop.job("split")
     output = tmp_path / f"a {EVIL}" / "$(touch x).json"
     process = workshop.start(job, output, log=tmp_path / "`touch x`.log")
-    assert process.wait() == 0, process.told
+    assert process.wait() == 0, process.printed
     assert output.is_file()
     assert not list(tmp_path.rglob("x"))

@@ -1,7 +1,7 @@
-"""Computing at once, on a CPU, what shares nothing: encoders, and pieces of a queue.
+"""Independent work in parallel on a CPU: encoders, and parts of a queue, one thread each.
 
 Several threads that share each of some thousand short operations wait for one another after every one: two cores were
-busy for three quarters of a step. A core that has an encoder to itself waits for nobody.
+busy for three quarters of a step. A thread that has an encoder to itself does not wait.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Made = TypeVar("Made")
 _CPU = torch.device("cpu")
 
 
-def at_once(function: Callable[[Item], Made], items: Sequence[Item], device: torch.device) -> list[Made]:
-    """[function(item) for item in items]; on a CPU at once, on as many numeric threads as PyTorch has, shared evenly.
+def parallel_map(function: Callable[[Item], Made], items: Sequence[Item], device: torch.device) -> list[Made]:
+    """[function(item) for item in items]; on a CPU in parallel, PyTorch's numeric threads shared evenly.
 
     Gradients are recorded, and numbers are cast, as where it is called. No random numbers may be drawn.
 
@@ -57,11 +57,11 @@ def at_once(function: Callable[[Item], Made], items: Sequence[Item], device: tor
 
 @lru_cache(maxsize=os.cpu_count())
 def _pool(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, thread_name_prefix="ikem-side-by-side")
+    return ThreadPoolExecutor(workers, thread_name_prefix="ikem-parallel")
 
 
-def call_at_once(modules: Sequence[nn.Module], inputs: Sequence[tuple[Any, ...]]) -> list[tuple[Tensor, ...]]:
-    """[module(*input) ...], on a CPU at once, in the backward pass too.
+def parallel_apply(modules: Sequence[nn.Module], inputs: Sequence[tuple[Any, ...]]) -> list[tuple[Tensor, ...]]:
+    """[module(*input) ...], on a CPU in parallel, in the backward pass too.
 
     Args:
         modules: on one device; they may not share parameters or buffers. Each gives a tuple of tensors, all as many.
@@ -79,8 +79,8 @@ def call_at_once(modules: Sequence[nn.Module], inputs: Sequence[tuple[Any, ...]]
     device = next(modules[0].parameters()).device
     alone = device.type != "cpu" or torch.get_num_threads() == 1 or len(calls) == 1
     if alone or not (torch.is_grad_enabled() and flat):
-        return at_once(_called, calls, device)
-    computed: tuple[Tensor, ...] = _CallAtOnce.apply(calls, parameters, *flat)  # type: ignore[no-untyped-call]
+        return parallel_map(_called, calls, device)
+    computed: tuple[Tensor, ...] = _ParallelApply.apply(calls, parameters, *flat)  # type: ignore[no-untyped-call]
     width = len(computed) // len(calls)
     return [computed[start : start + width] for start in range(0, len(computed), width)]
 
@@ -90,16 +90,16 @@ def _called(call: tuple[nn.Module, tuple[Any, ...]]) -> Any:
     return module(*given)
 
 
-class _CallAtOnce(torch.autograd.Function):
+class _ParallelApply(torch.autograd.Function):
     """Each module's graph is its own, and is walked back by its own thread."""
 
     @staticmethod
     def forward(ctx: Any, calls: Any, parameters: list[list[nn.Parameter]], *_: nn.Parameter) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
         with torch.enable_grad():
-            computed = at_once(_called, calls, _CPU)
+            computed = parallel_map(_called, calls, _CPU)
         if len({len(values) for values in computed}) > 1:
-            raise ValueError("modules that are called at once must give equally many tensors")
+            raise ValueError("modules that are called in parallel must give equally many tensors")
         ctx.computed, ctx.parameters = computed, parameters
         results = [value.detach() for values in computed for value in values]
         moving = [value.requires_grad for values in computed for value in values]
@@ -110,7 +110,7 @@ class _CallAtOnce(torch.autograd.Function):
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         if ctx.computed is None:
-            raise RuntimeError("the backward pass through modules that are called at once can come only once")
+            raise RuntimeError("the backward pass through modules that are called in parallel can come only once")
         computed, ctx.computed = ctx.computed, None  # graphs are freed as they are walked
         width = len(gradients) // len(computed)
 
@@ -128,5 +128,5 @@ class _CallAtOnce(torch.autograd.Function):
             found = torch.autograd.grad(values, parameters, slopes_of_values, allow_unused=True)
             return found
 
-        found = at_once(gradients_of, range(len(computed)), _CPU)
+        found = parallel_map(gradients_of, range(len(computed)), _CPU)
         return None, None, *(gradient for some in found for gradient in some)

@@ -229,7 +229,7 @@ def test_a_web_page_is_no_file(server, tmp_path):
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
-def test_refusals_are_told_at_once(server, tmp_path, status):
+def test_refusals_are_reported_at_once(server, tmp_path, status):
     server.statuses = [status]
     with pytest.raises(InputError, match=f"the server says {status}"):
         get(tmp_path, url=server.url())

@@ -145,9 +145,9 @@ def test_encrypted_zip(tmp_path):
     path = MAKERS["zip"](tmp_path)
     content = bytearray(path.read_bytes())
     for signature, offset in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
-        place = -1
-        while (place := content.find(signature, place + 1)) >= 0:
-            content[place + offset] |= 1
+        position = -1
+        while (position := content.find(signature, position + 1)) >= 0:
+            content[position + offset] |= 1
     path.write_bytes(content)
     with pytest.raises(InputError, match="is encrypted"):
         open_archive(path).members()
@@ -241,8 +241,8 @@ def test_a_zip_that_lies_about_a_size_is_an_error(tmp_path):
     path = write_zip(tmp_path / "a.zip", {"zeros.txt": bytes(4 << 20)})
     content = bytearray(path.read_bytes())
     for signature, offset in ((b"PK\x01\x02", 24), (b"PK\x03\x04", 22)):
-        place = content.find(signature)
-        content[place + offset : place + offset + 4] = struct.pack("<I", 1000)
+        position = content.find(signature)
+        content[position + offset : position + offset + 4] = struct.pack("<I", 1000)
     path.write_bytes(content)
     archive = open_archive(path)
     [(member, data)] = archive.read(archive.members())
@@ -316,13 +316,13 @@ def test_a_member_that_a_7z_does_not_give_is_an_error(tmp_path, monkeypatch):
     assert {data.message for _, data in archive.read(members)} == {"was not unpacked"}
 
 
-def test_unknown_compression_is_told(tmp_path):
+def test_unknown_compression_is_reported(tmp_path):
     path = MAKERS["zip"](tmp_path)
     content = bytearray(path.read_bytes())
     for signature, offset in ((b"PK\x01\x02", 10), (b"PK\x03\x04", 8)):
-        place = -1
-        while (place := content.find(signature, place + 1)) >= 0:
-            content[place + offset] = 97
+        position = -1
+        while (position := content.find(signature, position + 1)) >= 0:
+            content[position + offset] = 97
     path.write_bytes(content)
     archive = open_archive(path)
     for _, data in archive.read(archive.members()):

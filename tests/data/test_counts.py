@@ -94,13 +94,13 @@ def test_a_lost_clip_is_named(samples):
     assert make_split(table.drop(index=4711), DATASETS["ntu60"].protocols["xsub"], partial=True)["complete"] is False
 
 
-def test_one_archive_of_two_is_told(samples):
+def test_one_archive_of_two_is_reported(samples):
     with pytest.raises(InputError, match="missing") as caught:
         make_split(samples["ntu60"], DATASETS["ntu120"].protocols["xset"])
     assert "Nothing is absent of the 158 pairs" in str(caught.value)
 
 
-def test_a_list_that_was_not_applied_is_told(archives, tmp_path):
+def test_a_list_that_was_not_applied_is_reported(archives, tmp_path):
     raw = {"skeletons": archives["s001_to_s017"]}
     decode("ntu", "ntu25", raw, tmp_path, Decode(), None)
     table = load_samples(tmp_path / "samples.csv")

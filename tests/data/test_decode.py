@@ -296,7 +296,7 @@ def test_a_folder_that_cannot_be_written_to(tmp_path):
 
 
 @pytest.mark.parametrize("room", [1000, 60_000])
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, room):
+def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path, room):
     write_zip(tmp_path / "a.zip", {f"{ntu_name(action=n)}.skeleton": skeleton_bytes((1,) * 60) for n in range(1, 9)})
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))  # no file may grow beyond it

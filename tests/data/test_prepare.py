@@ -13,7 +13,7 @@ from ikem.skeleton import load_skeleton
 NTU, KINECT = load_skeleton("ntu25"), load_skeleton("kinect20")
 
 
-def slow(clip, skeleton, target, center="frame", turn="frame", scale="none"):
+def slow(clip, skeleton, target, center="frame", align_shoulders="frame", scale="none"):
     """One clip (L, M, V, 3) to (3, T, V, M), number by number."""
     has_body_1 = [bool((frame[0, 0] != 0).any()) for frame in clip]
     length = sum(has_body_1)
@@ -37,12 +37,12 @@ def slow(clip, skeleton, target, center="frame", turn="frame", scale="none"):
         flip = -1 if lines[:, 2].sum() >= 0 else 1
         for t in range(target):
             x, z = lines[t, 0], lines[t, 2]
-            theta = flip * math.acos(x / (math.hypot(x, z) + 1e-4)) if turn == "frame" else 0.0
+            theta = flip * math.acos(x / (math.hypot(x, z) + 1e-4)) if align_shoulders == "frame" else 0.0
             matrix = np.array(
                 [[math.cos(theta), 0, -math.sin(theta)], [0, 1, 0], [math.sin(theta), 0, math.cos(theta)]]
             )
             result[:, t, :, m] = matrix @ resized[t].T
-    if turn == "first-frame":
+    if align_shoulders == "first-frame":
         line = result[:, 0, right, 0] - result[:, 0, left, 0]
         theta = -math.atan2(line[2], line[0])
         matrix = np.array([[math.cos(theta), 0, -math.sin(theta)], [0, 1, 0], [math.sin(theta), 0, math.cos(theta)]])

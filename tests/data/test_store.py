@@ -72,8 +72,8 @@ def test_preparing_does_not_depend_on_the_pieces(decoded, prepared, tmp_path, mo
 @pytest.mark.parametrize(
     "choices",
     [
-        {"center": "first-frame", "turn": "none", "scale": "unit-range-axes"},
-        {"center": "frame", "turn": "first-frame", "scale": "unit-range"},
+        {"center": "first-frame", "align_shoulders": "none", "scale": "unit-range-axes"},
+        {"center": "frame", "align_shoulders": "first-frame", "scale": "unit-range"},
     ],
 )
 def test_choices_of_a_dataset(decoded, tmp_path, choices):
@@ -132,12 +132,12 @@ def test_truncated_arrays(tmp_path):
         open_array(path)
 
 
-@pytest.mark.parametrize("place", range(0, 128))
-def test_flipped_headers_are_an_error_or_the_same_array(tmp_path, place):
+@pytest.mark.parametrize("position", range(0, 128))
+def test_flipped_headers_are_an_error_or_the_same_array(tmp_path, position):
     path = tmp_path / "a.npy"
     np.save(path, np.ones((10, 4), np.float32))
     content = bytearray(path.read_bytes())
-    content[place] ^= 1
+    content[position] ^= 1
     path.write_bytes(content)
     try:
         array = open_array(path, (4,))

@@ -90,10 +90,10 @@ def plain_knn(train: np.ndarray, labels: np.ndarray, test: np.ndarray, k: int, c
     answers = []
     for query in test:
         cosines = [float(query @ key / np.linalg.norm(query) / np.linalg.norm(key)) for key in train]
-        order = sorted(range(len(train)), key=lambda place: -cosines[place])[:k]
-        votes = {c: sum(int(labels[place]) == c for place in order) for c in range(classes)}
+        order = sorted(range(len(train)), key=lambda position: -cosines[position])[:k]
+        votes = {c: sum(int(labels[position]) == c for position in order) for c in range(classes)}
         top = max(votes.values())
-        answers.append(next(int(labels[place]) for place in order if votes[int(labels[place])] == top))
+        answers.append(next(int(labels[position]) for position in order if votes[int(labels[position])] == top))
     return answers
 
 

@@ -11,15 +11,15 @@ from ikem.losses.queue import Queues, enqueue
 @settings(max_examples=60, deadline=None)
 def test_enqueue_against_a_ring(size, batches):
     queue = torch.full((2, 3, size), -1.0)
-    expected, pointer, place, number = [-1.0] * size, torch.tensor(0), 0, 0
+    expected, pointer, position, number = [-1.0] * size, torch.tensor(0), 0, 0
     for batch in batches:
         keys = torch.arange(number, number + batch, dtype=torch.float32).view(1, batch, 1).expand(2, batch, 3)
         pointer = enqueue(queue, pointer, keys)
         for key in range(number, number + batch):
-            expected[place] = float(key)
-            place = (place + 1) % size
+            expected[position] = float(key)
+            position = (position + 1) % size
         number += batch
-    assert pointer == place
+    assert pointer == position
     assert (queue == torch.tensor(expected)).all()
 
 

@@ -1,4 +1,4 @@
-"""The long table: what evaluations write is read whole, and what is wrong is told by file and row."""
+"""The long table: what evaluations write is read whole, and what is wrong is reported by file and row."""
 
 import json
 import random

@@ -95,7 +95,7 @@ def test_missing_cells_are_empty_and_say_why() -> None:
     assert lines[SIX]["demo/xview note"] == "seeds 0, 1: out of memory"
 
 
-def test_a_failed_seed_is_told_beside_the_mean_of_the_others() -> None:
+def test_a_failed_seed_is_reported_beside_the_mean_of_the_others() -> None:
     rows = [row(seed=0, top1=50.0), row(seed=1, top1=52.0)]
     table = table_of(rows, [Missing("demo", "xsub", "ikem-6", "linear", 2, "killed")])
     assert grid_of(table.sections[0])["IKEM-6"]["demo xsub"] == "51.00 ± 1.41[1]"

@@ -38,13 +38,13 @@ RUINED = SyntheticSettings(
 def parse(text: str) -> list[list[tuple[int, np.ndarray]]]:
     """A `.skeleton` file, read as its description says: for each frame (body id, (25, 12) fields) of each body."""
     words = text.split()
-    place = 0
+    position = 0
 
     def take(count: int) -> list[str]:
-        nonlocal place
-        place += count
-        assert place <= len(words)
-        return words[place - count : place]
+        nonlocal position
+        position += count
+        assert position <= len(words)
+        return words[position - count : position]
 
     frames = []
     for _ in range(int(take(1)[0])):
@@ -54,7 +54,7 @@ def parse(text: str) -> list[list[tuple[int, np.ndarray]]]:
             assert take(1) == ["25"]
             bodies.append((int(head[0]), np.array(take(25 * 12), dtype=np.float64).reshape(25, 12)))
         frames.append(bodies)
-    assert place == len(words)
+    assert position == len(words)
     return frames
 
 
@@ -91,8 +91,8 @@ def test_text_and_arrays_are_the_same_recording_to_the_bit(ruined: tuple[dict[st
         frames = parse(text)
         found = np.zeros((len(frames), 2, 25, 3), dtype=np.float32)
         for number, bodies in enumerate(frames):
-            for place, (_, fields) in enumerate(bodies[:2]):
-                found[number, place] = fields[:, :3]
+            for position, (_, fields) in enumerate(bodies[:2]):
+                found[number, position] = fields[:, :3]
         if found.any():
             read[Path(name).stem] = found
     made = dict(clips(RUINED))

@@ -117,7 +117,7 @@ def test_stage_1_together_equals_stage_1_alone(threads):
 
 
 def test_a_step_in_its_parts():
-    """Queries; the keys follow; keys; losses against the queues as they were; then the queues take the keys."""
+    """Queries; momentum update; keys; losses against the queues as they were; then the queues take the keys."""
     contrast = model(dropout=0.0)
     optimizer = sgd(contrast, 0.1, 0.9, 1e-4)
     step(contrast, optimizer, "contrast", 1)
@@ -169,7 +169,7 @@ def test_only_the_followed_keys_move_in_the_exchange():
     optimizer = sgd(contrast, 0.1, 0.9, 1e-4)
     step(contrast, optimizer, "contrast", 1)
     before = copy.deepcopy(contrast.key)
-    step(contrast, optimizer, "exchange", 2, follow=["motion"])
+    step(contrast, optimizer, "exchange", 2, momentum_modalities=["motion"])
     for name in NAMES:
         moved = not torch.equal(contrast.key[name].head[0].weight, before[name].head[0].weight)
         assert moved == (name == "motion")

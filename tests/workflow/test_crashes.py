@@ -21,9 +21,9 @@ def ended(workshop: Workshop, folder: Path, number: signal.Signals, **environmen
     job = workshop.job("momentum_contrast", modality="joint")
     output, log = folder / "state.safetensors", folder / "job.log"
     process = workshop.start(job, output, log=log, **environment)
-    assert until(lambda: log.exists() and "epoch 2/" in log.read_text(), pause=0.001), process.told
+    assert until(lambda: log.exists() and "epoch 2/" in log.read_text(), pause=0.001), process.printed
     process.send(number)
-    assert process.wait() == -number, process.told
+    assert process.wait() == -number, process.printed
     return state_of(type(job)(job.name, output, log, job.settings, job.inputs))
 
 
@@ -54,9 +54,9 @@ def test_what_closing_terminals_and_schedulers_send_asks_to_leave(
     job = workshop.job("momentum_contrast", modality="joint")
     output, log = tmp_path / "state.safetensors", tmp_path / "job.log"
     process = workshop.start(job, output, minutes=60, log=log)
-    assert until(lambda: log.exists() and "epoch 2/" in log.read_text(), pause=0.001), process.told
+    assert until(lambda: log.exists() and "epoch 2/" in log.read_text(), pause=0.001), process.printed
     process.send(number)
-    assert process.wait() == 75, process.told
+    assert process.wait() == 75, process.printed
     assert f"left: {number.name}" in log.read_text()
     assert list(tmp_path.glob(".*checkpoint"))
 
@@ -65,24 +65,24 @@ def test_snakemake_ends_with_the_signal_of_a_job(workshop: Workshop, tmp_path: P
     if not Path("/proc").is_dir():
         pytest.skip("processes are found in /proc")
     config = write_config(tmp_path, LONGER)
-    place = with_workflow(workshop, tmp_path)
-    output = place / "results" / workshop.job("ikem").output.relative_to(workshop.results)
+    project = with_workflow(workshop, tmp_path)
+    output = project / "results" / workshop.job("ikem").output.relative_to(workshop.results)
     command = ["snakemake", str(output), "--cores", "2", "--quiet", "all", "--configfile", str(config)]
     with subprocess.Popen(
-        command, cwd=place, env=snakemake_environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
+        command, cwd=project, env=snakemake_environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as run:
         try:
-            log = place / "results" / "logs" / output.relative_to(place / "results").with_suffix(".safetensors.log")
+            log = project / "results" / "logs" / output.relative_to(project / "results").with_suffix(".safetensors.log")
             begun = until(
                 lambda: run.poll() is not None or (log.exists() and "epoch" in log.read_text()), 200, pause=0.002
             )
             assert begun and run.poll() is None, run.communicate(timeout=10)[1]
             os.kill(processes_of(output)[0], signal.SIGSEGV)
-            told = run.communicate(timeout=100)[1]
+            printed = run.communicate(timeout=100)[1]
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(run.pid, signal.SIGKILL)
     assert run.returncode == 1
-    (line,) = [line for line in told.splitlines() if "ended by SIGSEGV" in line]
+    (line,) = [line for line in printed.splitlines() if "ended by SIGSEGV" in line]
     assert line.startswith("failed: ikem tiny xsub 0 ikem-3: ended by SIGSEGV after epoch")
-    assert str(log.relative_to(place)) in line
+    assert str(log.relative_to(project)) in line

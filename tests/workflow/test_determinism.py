@@ -66,18 +66,18 @@ def place_of(workshop: Workshop, folder: Path) -> tuple[Path, Path]:
     return with_workflow(workshop, folder), write_config(folder, SMALL)
 
 
-def snakemake(place: Path, config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def snakemake(project: Path, config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = ["snakemake", *arguments, "--configfile", str(config)]
     environment = snakemake_environment(OMP_WAIT_POLICY="PASSIVE")  # two threads may have to share a core
-    return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=500)
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=500)
 
 
 class Killer(threading.Thread):
-    """Kills the process of stage 2 in `place`, without mercy, as soon as it has written a checkpoint."""
+    """Kills the process of stage 2 in `project`, without mercy, as soon as it has written a checkpoint."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, project: Path) -> None:
         super().__init__(daemon=True)
-        self.output = place / "results" / "tiny" / "xsub" / "seed0" / "ikem" / "pair" / "state.safetensors"
+        self.output = project / "results" / "tiny" / "xsub" / "seed0" / "ikem" / "pair" / "state.safetensors"
         self.killed, self.stop = 0, False
 
     def run(self) -> None:
@@ -95,7 +95,7 @@ def both(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     if not Path("/proc").is_dir():
         pytest.skip("processes are found in /proc")
     folder = tmp_path_factory.mktemp("determinism")
-    told = []
+    printed = []
     calm, calm_config = place_of(workshop, folder / "calm")
     first = snakemake(calm, calm_config, "--cores", "1")
     assert first.returncode == 1
@@ -109,16 +109,16 @@ def both(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     assert killer.killed == 1, second.stderr
     again = snakemake(wild, wild_config, "--cores", "4")
     assert again.returncode == 1
-    for place, config in ((calm, calm_config), (wild, wild_config)):
-        tables = snakemake(place, config, "--cores", "1", "tables_so_far")
+    for project, config in ((calm, calm_config), (wild, wild_config)):
+        tables = snakemake(project, config, "--cores", "1", "tables_so_far")
         assert tables.returncode == 0, tables.stderr
-    told = [run.stdout + run.stderr for run in (first, second, again)]
-    return calm, wild, told
+    printed = [run.stdout + run.stderr for run in (first, second, again)]
+    return calm, wild, printed
 
 
 def test_results_are_equal_to_the_byte(both: tuple[Path, Path, list[str]]) -> None:
-    calm, wild, told = both
-    assert "resuming from epoch" in told[2]
+    calm, wild, printed = both
+    assert "resuming from epoch" in printed[2]
     names = list((calm / "results").rglob("*"))
     kinds = {name.name for name in names}
     assert {"state.safetensors", "metrics.csv", "embeddings.safetensors", "linear.json", "results.csv"} <= kinds
@@ -131,8 +131,8 @@ def test_results_are_equal_to_the_byte(both: tuple[Path, Path, list[str]]) -> No
 
 def test_what_can_go_on_goes_on(both: tuple[Path, Path, list[str]]) -> None:
     """A training that fails leaves an empty cell that says why; all others are there."""
-    for place in both[:2]:
-        table = pd.read_csv(place / "results" / "tables" / "results.csv")
+    for project in both[:2]:
+        table = pd.read_csv(project / "results" / "tables" / "results.csv")
         there = table[table["method"] == "pair"]
         assert set(there["evaluation"]) == {"linear", "knn-1", "finetune"}
         assert there.loc[there["metric"] == "top1", "value"].notna().sum() == 9
@@ -141,7 +141,7 @@ def test_what_can_go_on_goes_on(both: tuple[Path, Path, list[str]]) -> None:
         (reason,) = set(empty["note"])
         assert "nan in epoch 1" in reason or "not finite" in reason
         assert "Lower the learning rate" in reason
-        assert "Lower the learning rate" in (place / "results" / "report.html").read_text()
+        assert "Lower the learning rate" in (project / "results" / "report.html").read_text()
 
 
 def test_the_tables_refuse_what_is_missing(both: tuple[Path, Path, list[str]]) -> None:

@@ -41,11 +41,11 @@ def remount(folder: Path, options: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
 
 
-def flip(path: Path, place: int) -> None:
+def flip(path: Path, project: int) -> None:
     with path.open("r+b") as file:
-        file.seek(place)
+        file.seek(project)
         byte = file.read(1)[0]
-        file.seek(place)
+        file.seek(project)
         file.write(bytes([byte ^ 0x10]))
 
 
@@ -55,19 +55,19 @@ def test_disk_full(workshop: Workshop, small_disk: Path) -> None:
     output = small_disk / "job" / "state.safetensors"
     (small_disk / "filling").write_bytes(b"x" * 100_000)
     process = workshop.start(job, output, log=small_disk / "job.log")
-    assert process.wait() == 2, process.told
-    assert "cannot be written" in process.told
-    assert "No space left on device" in process.told
-    assert "Free space on the disk" in process.told
-    assert "Traceback" not in process.told
+    assert process.wait() == 2, process.printed
+    assert "cannot be written" in process.printed
+    assert "No space left on device" in process.printed
+    assert "Free space on the disk" in process.printed
+    assert "Traceback" not in process.printed
     (checkpoint,) = output.parent.glob(".*checkpoint")
     load_tensors(checkpoint)
     assert not output.exists()
     assert not list(output.parent.rglob(".*tmp"))
     remount(small_disk, "size=8m")
     again = workshop.start(job, output)
-    assert again.wait() == 0, again.told
-    assert "resuming from" in again.told
+    assert again.wait() == 0, again.printed
+    assert "resuming from" in again.printed
     assert same(job.output, output)
 
 
@@ -77,9 +77,9 @@ def test_disk_full_for_data(workshop: Workshop, small_disk: Path, kind: str) -> 
     output = small_disk / kind / job.output.name
     remount(small_disk, "size=8k")
     process = workshop.start(job, output)
-    assert process.wait() == 2, process.told
-    assert "No space left on device" in process.told
-    assert "Traceback" not in process.told
+    assert process.wait() == 2, process.printed
+    assert "No space left on device" in process.printed
+    assert "Traceback" not in process.printed
     assert not record_path(output).exists()
 
 
@@ -90,10 +90,10 @@ def test_read_only_folder(workshop: Workshop, small_disk: Path) -> None:
     remount(small_disk, "ro")
     for log in (None, small_disk / "job.log"):
         process = workshop.start(job, output, log=log)
-        assert process.wait() == 2, process.told
-        assert "cannot be written (Read-only file system)" in process.told
-        assert "make the folder writable" in process.told
-        assert "Traceback" not in process.told
+        assert process.wait() == 2, process.printed
+        assert "cannot be written (Read-only file system)" in process.printed
+        assert "make the folder writable" in process.printed
+        assert "Traceback" not in process.printed
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def checkpoint(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> 
     """A folder with a checkpoint of a killed stage 1."""
     folder = tmp_path_factory.mktemp("checkpoint") / "job"
     process = workshop.start(workshop.job("momentum_contrast", modality="joint"), folder / "state.safetensors")
-    assert until(lambda: "checkpoint written" in process.told)
+    assert until(lambda: "checkpoint written" in process.printed)
     kill(process)
     return folder
 
@@ -117,8 +117,8 @@ def test_corrupted_checkpoint(workshop: Workshop, checkpoint: Path, tmp_path: Pa
     else:
         path.write_bytes({"cut": path.read_bytes()[:-1], "empty": b"", "foreign": b"PK\x03\x04" * 50}[harm])
     process = workshop.start(job, tmp_path / "job" / "state.safetensors")
-    assert process.wait() == 0, process.told
-    assert f"starting from scratch: {path}" in process.told
+    assert process.wait() == 0, process.printed
+    assert f"starting from scratch: {path}" in process.printed
     assert same(job.output, tmp_path / "job" / "state.safetensors")
 
 
@@ -126,9 +126,9 @@ def test_every_flipped_bit_of_a_state_is_found(tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
     save_tensors(path, {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(True)}, {"digest": "x"})
     whole = path.read_bytes()
-    for place in range(len(whole)):
+    for project in range(len(whole)):
         for bit in range(8):
-            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            path.write_bytes(whole[:project] + bytes([whole[project] ^ 1 << bit]) + whole[project + 1 :])
             with contextlib.suppress(InputError):
                 tensors, about = load_tensors(path)
                 # Spaces of the header may become others that mean as little.
@@ -161,13 +161,13 @@ def test_corrupted_input(workshop: Workshop, tmp_path: Path, kind: str, name: st
     files = json.loads(record_path(inputs[name]).read_text())["outputs"]
     for file in files:
         path = folder / file
-        place = random.Random(f"{kind} {name} {file}").randrange(path.stat().st_size)
-        flip(path, place)
+        project = random.Random(f"{kind} {name} {file}").randrange(path.stat().st_size)
+        flip(path, project)
         process = workshop.start_with(job.settings, inputs, tmp_path / "output" / job.output.name)
-        assert process.wait() == 2, process.told
-        assert f"{path}: has changed since it was written" in process.told
-        assert "run again; it will be computed again" in process.told
-        flip(path, place)
+        assert process.wait() == 2, process.printed
+        assert f"{path}: has changed since it was written" in process.printed
+        assert "run again; it will be computed again" in process.printed
+        flip(path, project)
     assert not (tmp_path / "output" / job.output.name).exists()
 
 
@@ -179,9 +179,9 @@ def test_more_memory_than_there_is(workshop: Workshop, tmp_path: Path) -> None:
         "encoder": job.settings["encoder"] | {"feature_dim": 65_536},
     }
     process = workshop.start_with(settings, inputs, tmp_path / "state.safetensors")
-    assert process.wait() == 2, process.told
-    assert "memory ran out" in process.told
-    assert "compute.train.mem_mb" in process.told
+    assert process.wait() == 2, process.printed
+    assert "memory ran out" in process.printed
+    assert "compute.train.mem_mb" in process.printed
 
 
 @pytest.fixture
@@ -217,8 +217,8 @@ def test_killed_by_the_kernel_for_memory(workshop: Workshop, tmp_path: Path, tig
     assert "memory ran out" in state.remark
     assert "; resumes from epoch " in state.remark
     again = workshop.start(job, output, log=log)
-    assert again.wait() == 0, again.told
-    assert "resuming from" in again.told
+    assert again.wait() == 0, again.printed
+    assert "resuming from" in again.printed
     assert same(job.output, output)
     assert state_of(killed).word == "done"
 
@@ -289,9 +289,9 @@ def test_a_loss_that_is_no_number(workshop: Workshop, tmp_path: Path, rate: floa
     settings = job.settings | {"schedule": job.settings["schedule"] | {"learning_rate": rate}}
     output = tmp_path / "state.safetensors"
     process = workshop.start_with(settings, inputs, output)
-    assert process.wait() == 2, process.told
-    assert "the loss of joint is nan" in process.told or "numbers that are not finite" in process.told
-    assert "Lower the learning rate, or look at the data; the last checkpoint has not been touched" in process.told
+    assert process.wait() == 2, process.printed
+    assert "the loss of joint is nan" in process.printed or "numbers that are not finite" in process.printed
+    assert "Lower the learning rate, or look at the data; the last checkpoint has not been touched" in process.printed
     assert not output.exists()
     for path in tmp_path.glob(".*checkpoint"):
         tensors, _ = load_tensors(path)

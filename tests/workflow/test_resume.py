@@ -68,7 +68,7 @@ def test_killed_at_random_moments(workshop: Workshop, tmp_path: Path, kind: str)
     output = output_of(job, tmp_path)
     began = time.monotonic()
     whole = workshop.start(job, output_of(job, tmp_path / "whole"))
-    assert whole.wait() == 0, whole.told
+    assert whole.wait() == 0, whole.printed
     duration = time.monotonic() - began
     moments = random.Random(f"kills of {kind}")
     killed = resumed = 0
@@ -76,15 +76,15 @@ def test_killed_at_random_moments(workshop: Workshop, tmp_path: Path, kind: str)
         process = workshop.start(job, output)
         time.sleep(duration * moments.uniform(0.1, 0.6))
         killed += kill(process)
-        resumed += "resuming from" in process.told
+        resumed += "resuming from" in process.printed
         if process.status == 0:  # it had ended already: once more from the beginning
             for path in output.parent.iterdir():
                 path.unlink()
         else:
             assert not output.with_name(f"{output.name}.run.json").exists()
     last = workshop.start(job, output)
-    assert last.wait() == 0, last.told
-    assert resumed + ("resuming from" in last.told)
+    assert last.wait() == 0, last.printed
+    assert resumed + ("resuming from" in last.printed)
     assert_same_result(job, output)
 
 
@@ -107,7 +107,7 @@ def test_killed_while_a_checkpoint_is_written(workshop: Workshop, tmp_path: Path
             break
         killed += bool(unfinished(output))  # else the file got its name in the same instant
     last = workshop.start(job, output)
-    assert last.wait() == 0, last.told
+    assert last.wait() == 0, last.printed
     assert killed >= 1
     assert_same_result(job, output)
 
@@ -119,14 +119,14 @@ def test_asked_to_leave(workshop: Workshop, tmp_path: Path, kind: str, number: s
     output, log = output_of(job, tmp_path), tmp_path / "job.log"
     process = workshop.start(job, output, minutes=60, log=log)
     second = f"epoch {job.settings.get('first_epoch', 0) + 2}/"
-    assert until(lambda: log.exists() and second in log.read_text(), pause=0.001), process.told
+    assert until(lambda: log.exists() and second in log.read_text(), pause=0.001), process.printed
     process.send(number)
-    assert process.wait() == 75, process.told
-    assert f"left: {number.name}" in process.told
+    assert process.wait() == 75, process.printed
+    assert f"left: {number.name}" in process.printed
     assert not output.exists()
     again = workshop.start(job, output, minutes=60, log=log)
-    assert again.wait() == 0, again.told
-    assert "resuming from" in again.told
+    assert again.wait() == 0, again.printed
+    assert "resuming from" in again.printed
     assert_same_result(job, output)
 
 
@@ -202,7 +202,7 @@ def test_stage_1_run_on_is_one_run(workshop: Workshop, tmp_path: Path) -> None:
     settings = first.settings | {"last_epoch": second.settings["last_epoch"], "schedule": schedule}
     inputs = {name: part.output for name, part in first.inputs.items()}
     process = workshop.start_with(settings, inputs, tmp_path / "state.safetensors", 60)
-    assert process.wait() == 0, process.told
+    assert process.wait() == 0, process.printed
     whole, _ = load_tensors(tmp_path / "state.safetensors")
     joined, _ = load_tensors(second.output)
     assert whole.keys() == joined.keys()
@@ -222,7 +222,7 @@ def test_other_settings_start_afresh(workshop: Workshop, tmp_path: Path) -> None
     assert until(lambda: log.exists() and "checkpoint written" in log.read_text(), pause=0.001)
     assert kill(process)
     again = workshop.start(job, output, log=log)
-    assert again.wait() == 0, again.told
+    assert again.wait() == 0, again.printed
     assert "starting from scratch: the checkpoint was made with other settings, data or code" in log.read_text()
     assert "going on" not in log.read_text()
     assert_same_result(job, output)
@@ -232,11 +232,11 @@ def test_two_processes_never_train_the_same_job(workshop: Workshop, tmp_path: Pa
     job = workshop.job("ikem", method="ikem-3")
     output = tmp_path / "state.safetensors"
     first = workshop.start(job, output)
-    assert until(lambda: bool(list(tmp_path.glob(".*checkpoint"))), pause=0.001), first.told
+    assert until(lambda: bool(list(tmp_path.glob(".*checkpoint"))), pause=0.001), first.printed
     second = workshop.start(job, output)
     assert second.wait() == 2
-    assert "another process is working on this very job. Wait until it has ended" in second.told
-    assert first.wait() == 0, first.told
+    assert "another process is working on this very job. Wait until it has ended" in second.printed
+    assert first.wait() == 0, first.printed
     assert_same_result(job, output)
 
 

@@ -67,8 +67,8 @@ def test_the_demo_through_slurm(cluster: Cluster, tmp_path_factory: pytest.TempP
         while process.poll() is None and time.monotonic() < end:
             interference.look()
             time.sleep(0.1)
-        assert process.poll() == 0, f"{remote.told[-6000:]}\n{cluster.log()}"
-    assert sorted(interference.done) == ["asked to leave", "cancelled", "requeued"], remote.told[-4000:]
+        assert process.poll() == 0, f"{remote.printed[-6000:]}\n{cluster.log()}"
+    assert sorted(interference.done) == ["asked to leave", "cancelled", "requeued"], remote.printed[-4000:]
     assert interference.most_at_once >= 2
 
     logs = remote.results / "logs" / "demo" / "xsub" / "seed0"

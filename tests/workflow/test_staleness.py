@@ -22,7 +22,7 @@ from job_support import LONGER, ROOT, Workshop, snakemake_environment, until, wr
 
 
 @pytest.fixture
-def place(workshop: Workshop, tmp_path: Path) -> Path:
+def project(workshop: Workshop, tmp_path: Path) -> Path:
     """A copy of the results, with times as they were."""
     shutil.copytree(workshop.results, tmp_path / "results", symlinks=True)
     return tmp_path
@@ -41,7 +41,7 @@ def job_of(plan: Plan, kind: str, **keys: str) -> Job:
 def gather(workshop: Workshop, folder: Path, *arguments: str) -> tuple[int, str]:
     results = folder / "results"
     process = workshop.warm.start("gather", str(results / "plan.json"), str(results / "tables"), *arguments)
-    return process.wait(), process.told
+    return process.wait(), process.printed
 
 
 def edit(path: Path, before: str, after: str) -> None:
@@ -50,69 +50,69 @@ def edit(path: Path, before: str, after: str) -> None:
     path.write_text(text.replace(before, after, 1))
 
 
-def test_copied_results_are_as_good_as_the_first(workshop: Workshop, place: Path) -> None:
-    plan = plan_at(place)
+def test_copied_results_are_as_good_as_the_first(workshop: Workshop, project: Path) -> None:
+    plan = plan_at(project)
     assert all(fault_of(job) is None for job in plan.all_jobs())
-    before = (place / "results" / "tables" / "results.csv").read_bytes()
-    (place / "results" / "tables" / "results.csv").unlink()
-    status, told = gather(workshop, place)
-    assert status == 0, told
-    assert (place / "results" / "tables" / "results.csv").read_bytes() == before
+    before = (project / "results" / "tables" / "results.csv").read_bytes()
+    (project / "results" / "tables" / "results.csv").unlink()
+    status, printed = gather(workshop, project)
+    assert status == 0, printed
+    assert (project / "results" / "tables" / "results.csv").read_bytes() == before
 
 
-def test_results_of_another_version_of_the_code_are_reported(workshop: Workshop, place: Path) -> None:
-    assert "version of the code" not in gather(workshop, place)[1]
-    record = job_of(plan_at(place), "embed").record
+def test_results_of_another_version_of_the_code_are_reported(workshop: Workshop, project: Path) -> None:
+    assert "version of the code" not in gather(workshop, project)[1]
+    record = job_of(plan_at(project), "embed").record
     held = json.loads(record.read_text())
     record.write_text(json.dumps(held | {"code": "0123456789abcdef"}))
-    status, told = gather(workshop, place)
+    status, printed = gather(workshop, project)
     assert status == 0
-    assert "computed by another version of the code than this one: embed (1 job)" in told
-    report = (place / "results" / "report.html").read_text()
+    assert "computed by another version of the code than this one: embed (1 job)" in printed
+    report = (project / "results" / "report.html").read_text()
     assert "Computed by another version of the code" in report and "embed (1 job)" in report
 
 
-def test_a_changed_config_is_refused(workshop: Workshop, place: Path) -> None:
-    plan = plan_at(place, {"evaluations": {"linear": {"schedule": {"learning_rate": 0.25}}}})
-    status, told = gather(workshop, place)
+def test_a_changed_config_is_refused(workshop: Workshop, project: Path) -> None:
+    plan = plan_at(project, {"evaluations": {"linear": {"schedule": {"learning_rate": 0.25}}}})
+    status, printed = gather(workshop, project)
     assert status == 2
     for method in ("skeletonclr", "ikem-3", "student", "supervised"):
         path = job_of(plan, "linear", method=method).output
-        assert f"{path}: was computed under other settings (options.schedule.learning_rate)" in told
-    assert "finetune" not in told
-    assert "Delete them and run snakemake again" in told
+        assert f"{path}: was computed under other settings (options.schedule.learning_rate)" in printed
+    assert "finetune" not in printed
+    assert "Delete them and run snakemake again" in printed
 
 
-def test_a_change_far_upstream_is_refused(workshop: Workshop, place: Path) -> None:
-    plan_at(place, {"datasets": {"tiny": {"prepare": {"turn": "none"}}}})
-    status, told = gather(workshop, place)
+def test_a_change_far_upstream_is_refused(workshop: Workshop, project: Path) -> None:
+    plan_at(project, {"datasets": {"tiny": {"prepare": {"align_shoulders": "none"}}}})
+    status, printed = gather(workshop, project)
     assert status == 2
-    assert "prepared/position.npy: was computed under other settings (prepare.turn)" in told
-    assert "linear.json: was computed under other settings (upstream: embeddings" in told
+    assert "prepared/position.npy: was computed under other settings (prepare.align_shoulders)" in printed
+    assert "linear.json: was computed under other settings (upstream: embeddings" in printed
 
 
-def test_results_from_elsewhere_are_refused(workshop: Workshop, place: Path) -> None:
+def test_results_from_elsewhere_are_refused(workshop: Workshop, project: Path) -> None:
     """One method's evaluation, copied from a run with another seed of the made data: the rest fits, this does not."""
-    other = place / "other"
+    other = project / "other"
     other.mkdir()
     plan_at(other, {"datasets": {"tiny": {"synthetic": {"seed": 5}}}})
     foreign = json.loads((other / "results" / "plan.json").read_text())["digest"]
-    plan = plan_at(place)
+    plan = plan_at(project)
     assert foreign != plan.digest
     job = job_of(plan, "linear", method="student")
     record = json.loads(job.record.read_text())
     record["digest"] = "0" * 64
     record["settings"]["upstream"]["prepared"] = "0" * 64
     job.record.write_text(json.dumps(record))
-    status, told = gather(workshop, place)
+    status, printed = gather(workshop, project)
     assert status == 2
-    assert "1 results are not what the config asks for" in told
-    assert f"{job.output}: was computed under other settings (upstream: prepared)" in told
+    assert "1 results are not what the config asks for" in printed
+    assert f"{job.output}: was computed under other settings (upstream: prepared)" in printed
 
 
-def test_results_of_other_inputs_are_refused(workshop: Workshop, place: Path) -> None:
+def test_results_of_other_inputs_are_refused(workshop: Workshop, project: Path) -> None:
     """Embeddings of the same settings from another machine, where the last bits differ, under old evaluations."""
-    plan = plan_at(place)
+    plan = plan_at(project)
     job = job_of(plan, "embed", method="student")
     content = bytearray(job.output.read_bytes())
     content[-1] ^= 1
@@ -122,9 +122,9 @@ def test_results_of_other_inputs_are_refused(workshop: Workshop, place: Path) ->
     record = json.loads(job.record.read_text())
     record["outputs"][job.output.name] = hashlib.sha256(content).hexdigest()
     job.record.write_text(json.dumps(record))
-    status, told = gather(workshop, place)
+    status, printed = gather(workshop, project)
     assert status == 2
-    assert f"linear.json: was computed from another {job.output} than is there now" in told
+    assert f"linear.json: was computed from another {job.output} than is there now" in printed
 
 
 @pytest.mark.parametrize(
@@ -134,90 +134,90 @@ def test_results_of_other_inputs_are_refused(workshop: Workshop, place: Path) ->
         ("finetune/ikem-3/finetune.json", '"top5": ', '"top5": 1'),
     ],
 )
-def test_an_edited_result_is_refused(workshop: Workshop, place: Path, name: str, before: str, after: str) -> None:
-    plan_at(place)
-    path = place / "results" / "tiny" / "xsub" / "seed0" / name
+def test_an_edited_result_is_refused(workshop: Workshop, project: Path, name: str, before: str, after: str) -> None:
+    plan_at(project)
+    path = project / "results" / "tiny" / "xsub" / "seed0" / name
     times = path.stat()
     edit(path, before, after)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    status, told = gather(workshop, place)
+    status, printed = gather(workshop, project)
     assert status == 2
-    assert f"{path}: has changed since it was written" in told
+    assert f"{path}: has changed since it was written" in printed
 
 
-def test_results_without_a_record_are_refused(workshop: Workshop, place: Path) -> None:
-    plan = plan_at(place)
+def test_results_without_a_record_are_refused(workshop: Workshop, project: Path) -> None:
+    plan = plan_at(project)
     one, other = job_of(plan, "linear", method="student"), job_of(plan, "linear", method="ikem-3")
     one.record.unlink()
     other.record.write_text("{")
-    status, told = gather(workshop, place)
+    status, printed = gather(workshop, project)
     assert status == 2
-    assert f"{one.output}: has no run.json next to it" in told
-    assert f"{other.output}: has a run.json that cannot be read" in told
+    assert f"{one.output}: has no run.json next to it" in printed
+    assert f"{other.output}: has a run.json that cannot be read" in printed
 
 
-def test_a_missing_result_is_refused_or_an_empty_cell(workshop: Workshop, place: Path) -> None:
-    plan = plan_at(place)
+def test_a_missing_result_is_refused_or_an_empty_cell(workshop: Workshop, project: Path) -> None:
+    plan = plan_at(project)
     job_of(plan, "linear", method="student").output.unlink()
-    status, told = gather(workshop, place)
+    status, printed = gather(workshop, project)
     assert status == 2
-    assert "linear/student/linear.json: is missing" in told
-    assert gather(workshop, place, "--partial")[0] == 0
-    table = (place / "results" / "tables" / "results.csv").read_text()
+    assert "linear/student/linear.json: is missing" in printed
+    assert gather(workshop, project, "--partial")[0] == 0
+    table = (project / "results" / "tables" / "results.csv").read_text()
     assert "not run yet" in next(line for line in table.splitlines() if ",student," in line and ",linear," in line)
 
 
-def test_what_was_only_built_on_may_be_gone(workshop: Workshop, place: Path) -> None:
+def test_what_was_only_built_on_may_be_gone(workshop: Workshop, project: Path) -> None:
     """States and arrays can be deleted to make room; the tables stand on their own."""
-    plan_at(place)
-    for path in [*place.rglob("modalities/*.npy"), *place.rglob("state.safetensors")]:
+    plan_at(project)
+    for path in [*project.rglob("modalities/*.npy"), *project.rglob("state.safetensors")]:
         path.unlink()
-    shutil.rmtree(place / "results" / "tiny" / "decoded")
-    status, told = gather(workshop, place)
-    assert status == 0, told
+    shutil.rmtree(project / "results" / "tiny" / "decoded")
+    status, printed = gather(workshop, project)
+    assert status == 0, printed
 
 
-def test_snakemake_that_has_forgotten_everything(workshop: Workshop, place: Path) -> None:
+def test_snakemake_that_has_forgotten_everything(workshop: Workshop, project: Path) -> None:
     """`.snakemake` gone and the config changed: what was computed under other settings is found by its records."""
-    shutil.copytree(ROOT / "rules", place / "rules")
-    shutil.copy(ROOT / "Snakefile", place)
-    changed = write_config(place, LONGER, {"evaluations": {"linear": {"schedule": {"learning_rate": 0.25}}}})
+    shutil.copytree(ROOT / "rules", project / "rules")
+    shutil.copy(ROOT / "Snakefile", project)
+    changed = write_config(project, LONGER, {"evaluations": {"linear": {"schedule": {"learning_rate": 0.25}}}})
     ran = subprocess.run(
         ["snakemake", "--cores", "1", "--configfile", str(changed)],
-        cwd=place,
+        cwd=project,
         env=snakemake_environment(),
         capture_output=True,
         text=True,
         timeout=300,
     )
-    told = ran.stdout + ran.stderr
-    assert ran.returncode == 0, told[-3000:]
-    assert "was computed under other settings (options.schedule.learning_rate)" in told
+    printed = ran.stdout + ran.stderr
+    assert ran.returncode == 0, printed[-3000:]
+    assert "was computed under other settings (options.schedule.learning_rate)" in printed
     assert all(fault_of(job) is None for job in Plan(load_config(changed)).all_jobs())
 
 
-def test_an_edited_digit_of_a_table_does_not_survive(workshop: Workshop, place: Path) -> None:
+def test_an_edited_digit_of_a_table_does_not_survive(workshop: Workshop, project: Path) -> None:
     """Issue 10, number 24."""
-    shutil.copytree(ROOT / "rules", place / "rules")
-    shutil.copy(ROOT / "Snakefile", place)
-    config = write_config(place, LONGER)
+    shutil.copytree(ROOT / "rules", project / "rules")
+    shutil.copy(ROOT / "Snakefile", project)
+    config = write_config(project, LONGER)
     command = ["snakemake", "--cores", "1", "--configfile", str(config)]
-    table = place / "results" / "tables" / "results.csv"
+    table = project / "results" / "tables" / "results.csv"
     before = table.read_bytes()
     for state in ("copied", "done", "edited", "done"):  # the report shows the config, whose results are elsewhere now
         if state == "edited":
             table.write_bytes(before.replace(b"0", b"1"))
             assert "results.csv has changed since it was written" in str(fault_of_tables(Plan(load_config(config))))
         ran = subprocess.run(
-            command, cwd=place, env=snakemake_environment(), capture_output=True, text=True, timeout=300
+            command, cwd=project, env=snakemake_environment(), capture_output=True, text=True, timeout=300
         )
         assert ran.returncode == 0, ran.stderr[-3000:]
         assert ("Nothing to be done" in ran.stderr) == (state == "done")
         assert table.read_bytes() == before
 
 
-def test_status_shows_every_state(workshop: Workshop, place: Path) -> None:
-    config = write_config(place, LONGER)
+def test_status_shows_every_state(workshop: Workshop, project: Path) -> None:
+    config = write_config(project, LONGER)
     plan = Plan(load_config(config))
     assert {state_of(job).word for job in plan.all_jobs()} == {"done"}
     running, killed = job_of(plan, "skeletonclr"), job_of(plan, "relational_distillation")
@@ -248,34 +248,34 @@ def test_status_shows_every_state(workshop: Workshop, place: Path) -> None:
     assert shown.wait() == 0
     process.send(signal.SIGCONT)
     assert process.wait() == 0
-    lines = [[cell.strip() for cell in line.split("│")[1:4]] for line in shown.told.splitlines() if "│" in line]
-    told = {job: (word, remark) for word, job, remark in lines}
-    assert told[missing.title] == ("missing", "")
-    assert told[stale.title] == ("stale", "has changed since it was written")
-    word, remark = told[running.title]
+    lines = [[cell.strip() for cell in line.split("│")[1:4]] for line in shown.printed.splitlines() if "│" in line]
+    printed = {job: (word, remark) for word, job, remark in lines}
+    assert printed[missing.title] == ("missing", "")
+    assert printed[stale.title] == ("stale", "has changed since it was written")
+    word, remark = printed[running.title]
     assert word == "running"
     assert remark.startswith("epoch ")
     assert remark.endswith(" left")
-    word, remark = told[killed.title]
+    word, remark = printed[killed.title]
     assert word == "interrupted"
     assert "killed by SIGKILL after epoch" in remark
     assert "memory" in remark
     assert "; resumes from epoch " in remark
-    word, remark = told[failed.title]
+    word, remark = printed[failed.title]
     assert word == "failed"
     assert "the loss of joint is" in remark or "not finite" in remark
-    word, remark = told[left.title]
+    word, remark = printed[left.title]
     assert word == "interrupted"
     assert "as asked; resumes from epoch " in remark
-    assert told[job_of(plan, "prepare").title][0] == "done"
-    assert "1 running, 2 stale, 2 interrupted, 1 failed, 1 missing" in shown.told
+    assert printed[job_of(plan, "prepare").title][0] == "done"
+    assert "1 running, 2 stale, 2 interrupted, 1 failed, 1 missing" in shown.printed
 
 
 def test_status_of_a_folder_that_is_not_there(tmp_path: Path, workshop: Workshop) -> None:
     config = write_config(tmp_path, LONGER)
     shown = workshop.warm.start("status", str(config), COLUMNS="200")
     assert shown.wait() == 0
-    assert "missing" in shown.told
+    assert "missing" in shown.printed
     assert not (tmp_path / "results").exists()
 
 

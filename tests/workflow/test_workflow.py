@@ -38,12 +38,12 @@ def snakemake(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def jobs_of(result: subprocess.CompletedProcess[str]) -> set[str]:
     """The rules that a run names in its table of jobs."""
-    told = result.stdout + result.stderr
-    return {name for name, _ in re.findall(r"^(\w+) +(\d+)$", told, re.MULTILINE)} - {"total", "job"}
+    printed = result.stdout + result.stderr
+    return {name for name, _ in re.findall(r"^(\w+) +(\d+)$", printed, re.MULTILINE)} - {"total", "job"}
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the workflow in it, its name not the plainest."""
     folder = tmp_path_factory.mktemp("a place with spaces")
     shutil.copy(ROOT / "Snakefile", folder)
@@ -54,11 +54,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def done(place: Path) -> Path:
+def done(project: Path) -> Path:
     """The folder after a run."""
-    result = snakemake(place, "--cores", "2", "--configfile", "config/tiny.yaml")
+    result = snakemake(project, "--cores", "2", "--configfile", "config/tiny.yaml")
     assert result.returncode == 0, result.stderr[-4000:]
-    return place
+    return project
 
 
 def test_a_run_ends_with_tables(done: Path) -> None:
@@ -145,34 +145,35 @@ def test_tables_regenerate_without_training(done: Path) -> None:
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_dry_run_of_every_shipped_config_without_data(place: Path, config: Path) -> None:
+def test_dry_run_of_every_shipped_config_without_data(project: Path, config: Path) -> None:
     files = [f"config/{path.name}" for path in files_of(config)]
-    result = snakemake(place, "-n", "--quiet", "all", "--configfile", *files)
+    result = snakemake(project, "-n", "--quiet", "all", "--configfile", *files)
     assert result.returncode == 0, result.stderr[-2000:]
 
 
-def test_missing_data_are_named_with_source_and_place(place: Path) -> None:
-    result = snakemake(place, "--cores", "1", "--configfile", "config/ntu60.yaml")
+def test_missing_data_are_named_with_source_and_place(project: Path) -> None:
+    result = snakemake(project, "--cores", "1", "--configfile", "config/ntu60.yaml")
     assert result.returncode != 0
-    told = result.stderr + result.stdout
+    printed = result.stderr + result.stdout
     for part in ("nturgbd_skeletons_s001_to_s017.zip", "data/", "1CUZnBtYwifVXS21yVg62T-vrPVayso5H"):
-        assert part in told
-    assert "Traceback" not in told
+        assert part in printed
+    assert "Traceback" not in printed
 
 
-def test_a_wrong_config_is_told_in_one_line(place: Path) -> None:
-    result = snakemake(place, "-n", "--configfile", "config/tiny.yaml", "--config", "sedes=[1]")
+def test_a_wrong_config_is_reported_in_one_line(project: Path) -> None:
+    result = snakemake(project, "-n", "--configfile", "config/tiny.yaml", "--config", "sedes=[1]")
     assert result.returncode != 0
-    told = result.stdout + result.stderr
+    printed = result.stdout + result.stderr
     assert (
-        "--config: sedes: unknown key (value [1]), did you mean 'seeds'?; allowed are benchmark, compute, data" in told
+        "--config: sedes: unknown key (value [1]), did you mean 'seeds'?; allowed are benchmark, compute, data"
+        in printed
     )
-    assert "Traceback" not in told
+    assert "Traceback" not in printed
 
 
-def test_targets_are_listed_with_a_sentence(place: Path) -> None:
-    listed = snakemake(place, "--list", "--configfile", "config/tiny.yaml")
-    told = listed.stdout + listed.stderr
+def test_targets_are_listed_with_a_sentence(project: Path) -> None:
+    listed = snakemake(project, "--list", "--configfile", "config/tiny.yaml")
+    printed = listed.stdout + listed.stderr
     kinds = [*STAGES, *EVALUATIONS]
     for name in (
         *JOB_TYPES,
@@ -183,18 +184,18 @@ def test_targets_are_listed_with_a_sentence(place: Path) -> None:
         "tables",
         "tables_so_far",
     ):
-        assert re.search(rf"^{name} \(.+\.\)", told, re.MULTILINE), name
+        assert re.search(rf"^{name} \(.+\.\)", printed, re.MULTILINE), name
     for name, kind in JOB_TYPES.items():
-        assert f"{name} ({kind.summary})" in told
+        assert f"{name} ({kind.summary})" in printed
 
 
 def test_style_of_the_rules() -> None:
     assert call("snakefmt", "--check", "Snakefile", "rules", cwd=ROOT).returncode == 0
     linted = call("snakemake", "--lint", cwd=ROOT)
-    told = linted.stdout + linted.stderr
-    faults = re.findall(r"^\s+\* (.+?):", told, re.MULTILINE)
+    printed = linted.stdout + linted.stderr
+    faults = re.findall(r"^\s+\* (.+?):", printed, re.MULTILINE)
     # No conda environment or container: the one environment is that of the command.
-    assert set(faults) == {"Specify a conda environment or container for each rule."}, told[-3000:]
+    assert set(faults) == {"Specify a conda environment or container for each rule."}, printed[-3000:]
 
 
 def test_the_package_knows_nothing_of_snakemake() -> None:

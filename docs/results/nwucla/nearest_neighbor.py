@@ -51,7 +51,8 @@ def main(decoded: Path) -> None:
     other = subject[:, None] != subject[None]
     same = other & (camera[:, None] == camera[None])
     cross = other & (camera[:, None] != camera[None])
-    print("| center | turn | scale | same | cross | cross, turned |\n| --- | --- | --- | ---: | ---: | ---: |")
+    print("| center | align_shoulders | scale | same | cross | cross, turned |")
+    print("| --- | --- | --- | ---: | ---: | ---: |")
     for center, turn in itertools.product(("frame", "first-frame"), ("frame", "first-frame", "none")):
         clips = prepare_clips(coordinates, samples["start"], samples["frames"], skeleton, FRAMES, center, turn)
         for scale in ("none", "unit-range", "unit-range-axes"):

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ikem.errors import InputError
-from ikem.settings.data import Center, Scale, Turn
+from ikem.settings.data import AlignShoulders, Center, Scale
 from ikem.skeleton import Skeleton
 
 Float32 = NDArray[np.float32]
@@ -58,7 +58,7 @@ def prepare_clips(
     skeleton: Skeleton,
     target_frames: int,
     center: Center = "frame",
-    turn: Turn = "frame",
+    align_shoulders: AlignShoulders = "frame",
     scale: Scale = "none",
 ) -> Float32:
     """Center, resize, turn and scale a chunk of ragged clips.
@@ -69,7 +69,7 @@ def prepare_clips(
         frames: (N,) number of frames of each clip.
         skeleton: names the center and the shoulders.
         target_frames: T, the number of frames after resizing.
-        center, turn, scale: the choices of steps 2, 4 and 5 above.
+        center, align_shoulders, scale: the choices of steps 2, 4 and 5 above.
 
     Returns:
         (N, 3, T, V, M) float32. The same clip gives the same bits whatever chunk it is in. A body that is absent is
@@ -94,8 +94,8 @@ def prepare_clips(
     prepared = np.empty((len(starts), 3, target_frames, joints, bodies), dtype=np.float32)
     left, right = skeleton.shoulders
     origins = _origins(coordinates, starts, frames, skeleton.center, center)
-    _prepare(coordinates, origins, starts, lengths, left, right, turn == "frame", prepared)
-    if turn == "first-frame":
+    _prepare(coordinates, origins, starts, lengths, left, right, align_shoulders == "frame", prepared)
+    if align_shoulders == "first-frame":
         prepared = turn_by_first_frame(prepared, left, right)
     return prepared if scale == "none" else unit_range(prepared, each_axis=scale == "unit-range-axes")
 

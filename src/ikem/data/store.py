@@ -74,7 +74,7 @@ def prepare(decoded: Path, output: Path, skeleton: Skeleton, settings: Prepare) 
             for first, last in clip_chunks(frames):
                 begin, end = int(starts[first]), int(starts[last - 1] + frames[last - 1])
                 chunk = np.ascontiguousarray(coordinates.rows(begin, end)[:, :bodies])
-                choices = settings.center, settings.turn, settings.scale
+                choices = settings.center, settings.align_shoulders, settings.scale
                 at = starts[first:last] - begin
                 writer.append(prepare_clips(chunk, at, frames[first:last], skeleton, settings.frames, *choices))
     logger.info("prepared %d clips of %d frames each", len(samples), settings.frames)

@@ -21,7 +21,7 @@ from ikem.kernels.softmax import (
     softmax_weights,
     times,
 )
-from ikem.parallel_apply import at_once
+from ikem.parallel_apply import parallel_map
 
 _TINY = 1e-12
 _REDUCTION_CHUNKS = 8  # of a queue, at most, each summed by itself, whatever the number of threads
@@ -76,7 +76,7 @@ class _MinedLosses(torch.autograd.Function):
         weights_of_pairs = weights[first, second] + weights[second, first]
         grad_similar = pair_gradients(similar, ctx.pairs, temperature, weights.sum(dim=1), weights_of_pairs)
         factors = list(zip(grad_similar, queues, strict=True))
-        grad_queries = torch.stack(at_once(lambda part: times_transposed(*part), factors, similar.device))
+        grad_queries = torch.stack(parallel_map(lambda part: times_transposed(*part), factors, similar.device))
         # The mined entries, one column of the queue each: [a, d, b, sample, rank].
         columns = queues.index_select(2, mined.reshape(-1)).view(count, -1, *mined.shape)
         positives = 1 + 2 * mined.shape[-1]
@@ -126,7 +126,7 @@ class _ImplicitLosses(torch.autograd.Function):
         parts = list(chunks(queue.shape[1], len(rows)))
         bounds = [len(parts) * index // _REDUCTION_CHUNKS for index in range(_REDUCTION_CHUNKS + 1)]
         groups = [parts[first:last] for first, last in pairwise(bounds) if last > first]
-        for sums, grad_sums in at_once(reduce, groups, queue.device):
+        for sums, grad_sums in parallel_map(reduce, groups, queue.device):
             total += sums
             grad_query += grad_sums
         losses = (total.log() - positive / temperature).view(count, batch).mean(dim=1) + 1.0 / temperature

@@ -18,7 +18,7 @@ from torch import Tensor
 from ikem.kernels import softmax_loops
 from ikem.kernels.dispatch import over_rows
 from ikem.kernels.product import fast_product, times_transposed
-from ikem.parallel_apply import at_once
+from ikem.parallel_apply import parallel_map
 
 LOWEST_TEMPERATURE = 0.025
 
@@ -51,7 +51,7 @@ def similarities(queries: Tensor, queues: Tensor) -> Tensor:
         for chunk in chunks(queues.shape[2], queries.shape[1]):
             result[index, :, chunk] = times(queries[index], queues[index], chunk)
 
-    at_once(multiply, range(len(queries)), queries.device)
+    parallel_map(multiply, range(len(queries)), queries.device)
     return result
 
 

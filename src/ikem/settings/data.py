@@ -119,7 +119,7 @@ class Decode(Settings):
 
 
 Center = Literal["frame", "first-frame"]
-Turn = Literal["frame", "first-frame", "none"]
+AlignShoulders = Literal["frame", "first-frame", "none"]
 Scale = Literal["none", "unit-range", "unit-range-axes"]
 
 
@@ -131,7 +131,7 @@ class Prepare(Settings):
     center: Center = "frame"
     """What lies at the origin: each body's center joint in each frame (as published), or that of the first body in the
     first frame, which keeps how bodies move through the room (Chen et al. 2021, CTR-GCN, arXiv 2107.12213)."""
-    turn: Turn = "frame"
+    align_shoulders: AlignShoulders = "frame"
     """Turn each body about the vertical axis until its shoulders are along x: in each frame (as published); all of a
     clip by the angle of the first body in the first frame, which keeps how bodies turn; or not."""
     scale: Scale = "none"

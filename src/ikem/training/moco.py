@@ -17,7 +17,7 @@ from ikem.encoders.registry import build_encoder
 from ikem.losses.cross_modal import implicit_losses, mined_losses
 from ikem.losses.infonce import info_nce
 from ikem.losses.queue import Queues
-from ikem.parallel_apply import call_at_once
+from ikem.parallel_apply import parallel_apply
 from ikem.seeding import StepSeeds, seed_for
 from ikem.settings.encoders import EncoderOptions, Initialization
 from ikem.skeleton import Skeleton
@@ -52,7 +52,7 @@ def unit(x: Tensor) -> Tensor:
 
 
 class MomentumContrast(nn.Module):
-    """Query encoders, the key encoders that follow them, the exchange heads, and a queue of keys for each modality.
+    """Query encoders, their key encoders, the exchange heads, and a queue of keys for each modality.
 
     A state holds, for each modality m, `query.m.*`, `key.m.*`, `queue.m` (D, K), and the common `queue.pointer`; with
     several modalities also `exchange_head.m.*`. What is drawn for a modality depends on the seed and the modality only
@@ -63,7 +63,7 @@ class MomentumContrast(nn.Module):
         skeleton: gives the graph.
         settings: the encoder and its head.
         queue_size: K.
-        key_momentum: share of a key parameter that stays when it follows.
+        key_momentum: share of a key parameter that stays in a momentum (EMA) update.
         temperature: of all losses, 0.025 or more.
         top_k: positives that a modality mines for another.
         seed: fixes parameters and queues.
@@ -118,19 +118,19 @@ class MomentumContrast(nn.Module):
         query_view: Mapping[str, Tensor],
         key_view: Mapping[str, Tensor],
         stage: Literal["contrast", "exchange"],
-        follow: Collection[str] | None = None,
+        momentum_modalities: Collection[str] | None = None,
         explicit: bool = True,
         implicit: bool = True,
         dropout_seed: int | StepSeeds = 0,
         clips: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """The forward half of a step: the keys follow; keys; queries; losses; the queues take the keys.
+        """The forward half of a step: momentum update; keys; queries; losses; the queues take the keys.
 
         Args:
             query_view: each modality (B, M, C, T, V) of the first view.
             key_view: the same of the second view.
-            stage: "contrast": each modality by itself, all keys follow; "exchange": the losses below.
-            follow: modalities whose key encoder follows in the exchange; None: all.
+            stage: "contrast": each modality by itself, all key encoders are updated; "exchange": the losses below.
+            momentum_modalities: modalities whose key encoder is updated in the exchange; None: all.
             explicit: whether positives are mined by the other modalities.
             implicit: whether features are contrasted with the concatenated keys of all modalities.
             dropout_seed: fixes all dropout masks of the step.
@@ -144,11 +144,11 @@ class MomentumContrast(nn.Module):
         if exchange and (len(names) < 2 or not (explicit or implicit)):
             raise ValueError("an exchange needs two modalities or more, and an explicit or an implicit loss")
         # First: the queries' activations, once there, stay until the backward pass.
-        keys = self.keys(key_view, dropout_seed, follow if exchange else None)
+        keys = self.keys(key_view, dropout_seed, momentum_modalities if exchange else None)
         masked = self.own_keys(clips)
         options = {} if masked is None else {"masked": masked}  # the kernels have no argument for it
         views = [(query_view[name], seed_for(dropout_seed, name, "query")) for name in names]
-        embedded, each_query = zip(*call_at_once([self.query[name] for name in names], views), strict=True)
+        embedded, each_query = zip(*parallel_apply([self.query[name] for name in names], views), strict=True)
         queries = torch.stack(each_query)
         if exchange:
             losses = queries.new_zeros(len(names))
@@ -167,22 +167,25 @@ class MomentumContrast(nn.Module):
 
     @torch.no_grad()
     def keys(
-        self, view: Mapping[str, Tensor], dropout_seed: int | StepSeeds, follow: Collection[str] | None = None
+        self,
+        view: Mapping[str, Tensor],
+        dropout_seed: int | StepSeeds,
+        momentum_modalities: Collection[str] | None = None,
     ) -> Tensor:
-        """Begin a step: the queues take the keys that are pending, the key encoders follow the query encoders.
+        """Begin a step: the queues take the keys that are pending, the key encoders have their momentum (EMA) update.
 
         Args:
             view: each modality (B, M, C, T, V) of the keys' view.
             dropout_seed: fixes all dropout masks of the step.
-            follow: modalities whose key encoder follows; None: all.
+            momentum_modalities: modalities whose key encoder is updated; None: all.
 
         Returns:
             the keys, (A, B, D) for A modalities.
         """
         self.queue.flush()
-        self._follow(self.modalities if follow is None else follow)
+        self._update_keys(self.modalities if momentum_modalities is None else momentum_modalities)
         views = [(view[name], seed_for(dropout_seed, name, "key")) for name in self.modalities]
-        return torch.stack([key for _, key in call_at_once([self.key[name] for name in self.modalities], views)])
+        return torch.stack([key for _, key in parallel_apply([self.key[name] for name in self.modalities], views)])
 
     def own_keys(self, clips: Tensor | None) -> Tensor | None:
         """(B, K): which columns of the queues are older keys of a clip itself; None unless `mask_own_keys`."""
@@ -199,7 +202,7 @@ class MomentumContrast(nn.Module):
         """
         self.queue.enqueue(keys, clips if self.mask_own_keys else None)
 
-    def _follow(self, names: Collection[str]) -> None:
+    def _update_keys(self, names: Collection[str]) -> None:
         """Move key parameters towards the queries'; BatchNorm buffers are the keys' own."""
         for name in self.modalities:
             if name in names:

@@ -171,7 +171,7 @@ def running(
         _locked(output),
         logging_to(log, title),
         crashes_logged(log),
-        _faults_told(settings),
+        _faults_in_words(settings),
         Leaving.heeding() as leaving,
     ):
         logger.info("%s%s", START, title)
@@ -230,7 +230,7 @@ def _remove_unfinished(output: Path) -> None:
 
 
 @contextlib.contextmanager
-def _faults_told(settings: Mapping[str, Any]) -> Iterator[None]:
+def _faults_in_words(settings: Mapping[str, Any]) -> Iterator[None]:
     """What the machine lacks is reported in words. (A process that the kernel kills says nothing; `status` does.)"""
     try:
         yield

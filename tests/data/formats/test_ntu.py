@@ -88,24 +88,24 @@ def test_truncation_at_every_byte_is_an_error():
 
 def test_every_line_left_out_is_an_error():
     lines = skeleton_lines((2, 1))
-    for place in range(len(lines)):
-        fault(joined(lines[:place] + lines[place + 1 :]))
+    for position in range(len(lines)):
+        fault(joined(lines[:position] + lines[position + 1 :]))
 
 
 def test_every_line_doubled_is_an_error():
     lines = skeleton_lines((1, 1))
-    for place in range(len(lines)):
-        fault(joined(lines[: place + 1] + lines[place:]))
+    for position in range(len(lines)):
+        fault(joined(lines[: position + 1] + lines[position:]))
 
 
-@pytest.mark.parametrize("place", [0, 1, 2, 3, 4, 20, 28])
+@pytest.mark.parametrize("position", [0, 1, 2, 3, 4, 20, 28])
 @pytest.mark.parametrize(
     "text", ["x", "1 x", "1.5", "-1", "nan", "1e3", "26", "99999999999999999999", "0x19", "١", "1_0"]
 )
-def test_text_for_whole_lines(place, text):
+def test_text_for_whole_lines(position, text):
     lines = skeleton_lines((1,))
-    lines[place] = text
-    assert fault(joined(lines)).line >= place + 1
+    lines[position] = text
+    assert fault(joined(lines)).line >= position + 1
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -133,7 +133,7 @@ def test_text_for_whole_lines(place, text):
         ("é", "is not a number"),
     ],
 )
-def test_bad_coordinates_are_told_with_their_line(axis, text, reason):
+def test_bad_coordinates_are_reported_with_their_line(axis, text, reason):
     lines = skeleton_lines((1, 1))
     fields = lines[10].split()
     fields[axis] = text
@@ -145,10 +145,10 @@ def test_bad_coordinates_are_told_with_their_line(axis, text, reason):
 
 @steady
 @given(st.integers(0, 54), st.binary(min_size=1, max_size=12))
-def test_random_bytes_in_a_line_never_pass_silently(place, junk):
+def test_random_bytes_in_a_line_never_pass_silently(position, junk):
     lines = [line.encode() for line in skeleton_lines((1, 1))]
     before = read_skeleton(b"\n".join(lines), "")
-    lines[place] = junk
+    lines[position] = junk
     try:
         after = read_skeleton(b"\n".join(lines), "")
     except ClipError as error:
@@ -161,8 +161,8 @@ def test_random_bytes_in_a_line_never_pass_silently(place, junk):
 @given(st.data())
 def test_one_changed_byte_gives_the_plain_readers_array_or_an_error(data):
     content = bytearray(skeleton_bytes((1, 2)))
-    place = data.draw(st.integers(0, len(content) - 1))
-    content[place] = data.draw(st.integers(0, 255))
+    position = data.draw(st.integers(0, len(content) - 1))
+    content[position] = data.draw(st.integers(0, 255))
     try:
         coordinates = read_skeleton(bytes(content), "")
     except ClipError:
@@ -191,7 +191,7 @@ def test_line_numbers_count_blank_lines_and_carriage_returns():
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_other_encodings_are_told(encoding):
+def test_other_encodings_are_reported(encoding):
     assert "UTF-16" in fault("\n".join(skeleton_lines((1,))).encode(encoding)).message
 
 
@@ -267,9 +267,9 @@ def bodies_in_motion(frames: list[list[tuple[int, float]]]) -> bytes:
     lines = [str(len(frames))]
     for frame in frames:
         lines.append(str(len(frame)))
-        for identity, place in frame:
+        for identity, position in frame:
             lines += [BODY.replace("72057594037931101", str(identity)), "25"]
-            lines += [f"{place} {place} {place} 0 0 0 0 0 0 0 0 2"] * 25
+            lines += [f"{position} {position} {position} 0 0 0 0 0 0 0 0 2"] * 25
     return joined(lines)
 
 
@@ -371,14 +371,14 @@ def test_most_active_against_a_slow_transcription():
     ]
     tracks: dict[int, dict[int, float]] = {}
     for number, frame in enumerate(frames):
-        for identity, place in frame:
-            tracks.setdefault(identity, {})[number] = place
+        for identity, position in frame:
+            tracks.setdefault(identity, {})[number] = position
     movement = {i: 75 * sum((p - sum(t.values()) / len(t)) ** 2 for p in t.values()) for i, t in tracks.items()}
     best = sorted(movement, key=movement.__getitem__, reverse=True)[:2]
     coordinates = read_skeleton(bodies_in_motion(frames), "", "most-active")
-    for place, identity in enumerate(best):
+    for position, identity in enumerate(best):
         expected = [tracks[identity].get(number, 0.0) for number in range(30)]
-        np.testing.assert_allclose(coordinates[:, place, 3, 1], expected, rtol=1e-6)
+        np.testing.assert_allclose(coordinates[:, position, 3, 1], expected, rtol=1e-6)
 
 
 def test_most_active_without_any_body_is_empty():

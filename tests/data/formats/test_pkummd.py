@@ -53,7 +53,7 @@ def test_line_ends_change_nothing(change):
     ],
 )
 @pytest.mark.parametrize("line", [1, 3])
-def test_bad_videos_are_told_with_their_line(old, new, reason, line):
+def test_bad_videos_are_reported_with_their_line(old, new, reason, line):
     lines = video_bytes(4).splitlines(keepends=True)
     lines[line - 1] = lines[line - 1].replace(old, new, 1)
     with pytest.raises(ClipError, match=reason) as caught:
@@ -357,9 +357,9 @@ def test_7z_and_folder_give_the_same_as_a_zip(tmp_path):
             for name, data in sorted(members.items(), reverse=True):
                 archive.writef(io.BytesIO(data), name)
         for name, data in members.items():
-            place = tmp_path / role / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(data)
+            position = tmp_path / role / name
+            position.parent.mkdir(parents=True, exist_ok=True)
+            position.write_bytes(data)
     for kind in ("{}.7z", "{}"):
         other = {role: tmp_path / kind.format(role) for role in ("skeletons", "labels")}
         assert run(tmp_path, archives | other)[1].equals(results[0])

@@ -25,7 +25,7 @@ class ActionletContrast(MomentumContrast):
         skeleton: of the clips.
         settings: the encoder and its head.
         queue_size: K.
-        key_momentum: share of a key parameter that stays when it follows.
+        key_momentum: share of a key parameter that stays in a momentum (EMA) update.
         seed: fixes the queue.
         mask_own_keys: whether older keys of a clip itself count as duplicates.
         normalization: see `actionlet`.
@@ -77,7 +77,7 @@ class ActionletContrast(MomentumContrast):
         mixed_view: Literal["released", "weak"],
         dropout_seed: int,
     ) -> tuple[list[Tensor], Tensor, Tensor]:
-        """The key encoder follows; then keys and the inputs of the students.
+        """Momentum update of the key encoder; then keys and the inputs of the students.
 
         Args:
             seen: (B, M, C, T, V) each, of the modality: the strong, the normal, the weak view, and that of the key.
@@ -95,7 +95,7 @@ class ActionletContrast(MomentumContrast):
         offset, second_mix, third_mix = mixes
         with torch.no_grad():
             self.queue.flush()
-            self._follow(self.modalities)
+            self._update_keys(self.modalities)
             mean_clip = key_view.mean(dim=0, keepdim=True)
             mean_maps = key.features(mean_clip, seed_for(dropout_seed, "mean clip"))
             mean_feature = key.head(pool(mean_maps, bodies))

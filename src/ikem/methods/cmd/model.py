@@ -12,7 +12,7 @@ from ikem.encoders.initialization import initialize
 from ikem.losses.infonce import info_nce
 from ikem.losses.queue import Queues
 from ikem.methods.cmd.losses import mutual_distillation
-from ikem.parallel_apply import call_at_once
+from ikem.parallel_apply import parallel_apply
 from ikem.seeding import seed_for
 from ikem.settings.encoders import EncoderOptions
 from ikem.skeleton import Skeleton
@@ -20,7 +20,7 @@ from ikem.training.moco import Branch
 
 
 class MutualDistillation(nn.Module):
-    """For each modality m a query encoder `query.m`, the key encoder `key.m` that follows it, and `queue.m`.
+    """For each modality m a query encoder `query.m`, its key encoder `key.m`, and `queue.m`.
 
     The names in a state are those of `ikem.training.moco.MomentumContrast`. What is drawn for a modality depends on the
     seed and the modality only.
@@ -30,7 +30,7 @@ class MutualDistillation(nn.Module):
         skeleton: of the clips.
         settings: the encoder and its head.
         queue_size: K.
-        key_momentum: share of a key parameter that stays when it follows.
+        key_momentum: share of a key parameter that stays in a momentum (EMA) update.
         seed: fixes parameters and queues.
         mask_own_keys: whether older keys of a clip itself are left out of the queue.
     """
@@ -72,7 +72,7 @@ class MutualDistillation(nn.Module):
         dropout_seed: int,
         clips: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """The forward half of a step: the keys follow; keys; queries; losses; the queues take the keys.
+        """The forward half of a step: momentum update; keys; queries; losses; the queues take the keys.
 
         Args:
             query_view: each modality (B, M, C, T, V) of the first view.
@@ -92,7 +92,7 @@ class MutualDistillation(nn.Module):
             assert clips is not None
             masked = self.queue.clips == clips[:, None]
         with torch.no_grad():
-            self._follow()
+            self._update_keys()
             keys = self._features(self.key, key_view, dropout_seed, "key")
         queries = self._features(self.query, query_view, dropout_seed, "query")
         queues = self.queue.stacked
@@ -109,9 +109,9 @@ class MutualDistillation(nn.Module):
     def _features(branches: nn.ModuleDict, view: Mapping[str, Tensor], dropout_seed: int, role: str) -> Tensor:
         """The feature of each modality: (A, B, D)."""
         inputs = [(view[name], seed_for(dropout_seed, name, role)) for name in branches]
-        return torch.stack([feature for _, feature in call_at_once(list(branches.values()), inputs)])
+        return torch.stack([feature for _, feature in parallel_apply(list(branches.values()), inputs)])
 
-    def _follow(self) -> None:
+    def _update_keys(self) -> None:
         """Move key parameters towards the queries'; BatchNorm buffers are the keys' own."""
         keys: list[Tensor] = list(self.key.parameters())
         torch._foreach_lerp_(keys, list(self.query.parameters()), 1.0 - self.key_momentum)

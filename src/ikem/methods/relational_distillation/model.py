@@ -14,7 +14,7 @@ from ikem.encoders.initialization import initialize
 from ikem.losses.infonce import info_nce
 from ikem.losses.queue import Queues
 from ikem.losses.relational_distillation import relational_losses
-from ikem.parallel_apply import call_at_once
+from ikem.parallel_apply import parallel_apply
 from ikem.seeding import StepSeeds, seed_for
 from ikem.settings.encoders import EncoderOptions, Initialization
 from ikem.skeleton import Skeleton
@@ -137,7 +137,7 @@ class RelationalDistillation(nn.Module):
     ) -> Tensor:
         """The feature of each branch, stacked."""
         given = [(view[name], seed_for(dropout_seed, name, role)) for name in branches]
-        return torch.stack([feature for _, feature in call_at_once(list(branches.values()), given)])
+        return torch.stack([feature for _, feature in parallel_apply(list(branches.values()), given)])
 
     def flush(self) -> None:
         """Have the queues take the features that are pending."""
