@@ -127,7 +127,7 @@ def stream_style(streams: str) -> tuple[str, str, str]:
 
 
 def save(figure: Figure, folder: Path, stem: str) -> None:
-    """Write `{stem}.png`, and the further forms that `drawing` was told of, without date or version in them.
+    """Write `{stem}.png`, and the further forms that `drawing` was given, without date or version in them.
 
     Raises:
         InputError: the folder cannot be written to.
