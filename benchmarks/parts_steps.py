@@ -167,7 +167,7 @@ def distillation_step(sizes: Sizes, device: torch.device) -> Pair:
     material = _Material(sizes, device)
 
     def build(dropout: float) -> tuple[Callable[..., Tensor], Callable[[], Tensor], PlainDistillation, Any]:
-        chosen = settings(sizes, dropout, mining_queue="corrected", teacher_mode="evaluation")
+        chosen = settings(sizes, dropout, mining_queue="corrected", teacher_mode="evaluation", relations=True)
         teachers = chosen["modalities"]
         students = teachers[: sizes.students]
         chosen |= {"teacher_modalities": teachers, "modalities": students, "teacher_encoder": chosen["encoder"]}

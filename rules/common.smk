@@ -13,6 +13,7 @@ from ikem.errors import InputError
 from ikem.evaluations.registry import EVALUATIONS
 from ikem.files import read_json
 from ikem.methods.registry import STAGES
+from ikem.report.kinds import KINDS
 from ikem.settings.loading import command_line_values, load_config
 from ikem.synthetic.settings import RAW_FILES
 from ikem.workflow.advice import advice_on
@@ -33,6 +34,9 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 COMPUTE = PLAN.config.compute
+EVALUATED = list(
+    dict.fromkeys(name for block in PLAN.config.benchmark for name in block.evaluations)
+)
 
 
 wildcard_constraints:
@@ -193,3 +197,15 @@ RUN = (
     IKEM
     + " job --settings {params.settings:q} {params.files:q} {params.options:q} --log {log:q}"
 )
+
+
+def title_of(kind):
+    """Labels of a figure in Snakemake's report: its title, and a sentence to read it by."""
+
+    def labels(wildcards):
+        drawn = read_json(results("figures/figures.json"))
+        file = f"{kind}/{wildcards.figure}.png"
+        item = next((item for item in drawn if item["file"] == file), {})
+        return {"Figure": item.get("title", file), "Caption": item.get("caption", "")}
+
+    return labels

@@ -1,23 +1,4 @@
 # Gathering: the long table, tables, figures and the report. `snakemake --report` shows what is marked here.
-from ikem.report.kinds import KINDS
-
-EVALUATED = list(
-    dict.fromkeys(name for block in PLAN.config.benchmark for name in block.evaluations)
-)
-
-
-def title_of(kind):
-    """Labels of a figure in Snakemake's report: its title, and a sentence to read it by."""
-
-    def labels(wildcards):
-        drawn = read_json(results("figures/figures.json"))
-        file = f"{kind}/{wildcards.figure}.png"
-        item = next((item for item in drawn if item["file"] == file), {})
-        return {"Figure": item.get("title", file), "Caption": item.get("caption", "")}
-
-    return labels
-
-
 rule gather:
     """Gather all results; results of other settings are refused by name."""
     input:

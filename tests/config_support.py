@@ -10,13 +10,13 @@ import yaml
 
 from helpers import ROOT, TINY
 
-OVERLAYS = {"ablations"}
+OVERLAYS = {"ablations": ROOT / "config" / "config.yaml", "methods": TINY}
 """Shipped configs that are laid over the demo."""
 
 
 def files_of(path: Path) -> list[Path]:
-    """A shipped config as it is used: an overlay follows the demo."""
-    return [ROOT / "config" / "config.yaml", path] if path.stem in OVERLAYS else [path]
+    """A config as it is used: an overlay is laid over its base."""
+    return [OVERLAYS[path.stem], path] if path.stem in OVERLAYS else [path]
 
 
 def tiny() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from config_support import files_of
 from ikem.settings.loading import load_config
 from ikem.workflow.plan import Job, Plan
 from ikem.workflow.plan_file import write_plan
@@ -282,7 +283,7 @@ def test_status_of_a_folder_that_is_not_there(tmp_path: Path, workshop: Workshop
 def test_a_config_says_what_its_plan_says(tmp_path: Path) -> None:
     """Whatever the spelling of a number, settings have one digest: written and read again, the plan is the same."""
     for path in [*(ROOT / "config").glob("*.yaml"), ROOT / "tests" / "configs" / "tiny.yaml"]:
-        config = load_config(path)
+        config = load_config(*files_of(path))
         again = tmp_path / "again.yaml"
         again.write_text(yaml.safe_dump(json.loads(config.model_dump_json())))
         assert Plan(config).digest == Plan(load_config(again)).digest, path

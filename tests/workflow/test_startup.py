@@ -38,11 +38,5 @@ def test_jobs_on_data_do_without_torch(
     assert done.returncode == 0, done.stderr
 
 
-def test_gathering_does_without_torch(workshop: Workshop, environment: dict[str, str], tmp_path: Path) -> None:
-    done = run(environment, "gather", str(workshop.results / "plan.json"), str(tmp_path / "tables"))
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "tables" / "results.csv").exists()
-
-
 def test_the_environment_would_catch_it(environment: dict[str, str]) -> None:
     assert "torch was imported" in run(environment, "verify", "nowhere").stderr
