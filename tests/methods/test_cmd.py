@@ -11,9 +11,10 @@ from helpers import EVERY_METHOD, Narrow, units
 from ikem.errors import InputError
 from ikem.losses.infonce import info_nce
 from ikem.methods.cmd.losses import mutual_distillation
-from ikem.methods.cmd.model import MutualDistillation
+from ikem.methods.cmd.trainer import step_losses
 from ikem.settings.loading import load_config
 from ikem.skeleton import load_skeleton
+from ikem.training.moco import MomentumContrast
 from ikem.workflow.plan import Plan
 from transcription.losses import best
 
@@ -92,16 +93,21 @@ def views(seed):
     return {name: torch.randn(BATCH, 2, 3, 8, 25, generator=generator) for name in NAMES}
 
 
-def model(seed=0):
-    return MutualDistillation(NAMES, load_skeleton("ntu25"), Narrow(dropout=0.0), SIZE, 0.9, seed)
+def model(names=NAMES, **options):
+    narrow = Narrow(dropout=0.0)
+    return MomentumContrast(
+        names, load_skeleton("ntu25"), narrow, SIZE, 0.9, 0.07, 1, 0, narrow.initialization, exchanges=False, **options
+    )
 
 
-def losses(one, query, key, weight=2.0):
-    return one.losses(query, key, 0.07, 5, *TEMPERATURES, weight, dropout_seed=0)
+def losses(one, query, key, weight=2.0, clips=None):
+    temperatures = dict(zip(("teacher_temperature", "student_temperature"), TEMPERATURES, strict=True))
+    options = {"neighbors": 5, "distillation_weight": weight} | temperatures
+    return step_losses(one, query, key, options, 0, clips)
 
 
 def test_a_step_in_its_parts():
-    """The keys follow before they see their view; the queues take the keys after the losses."""
+    """The key encoders are updated before they see their view; the queues take the keys after the losses."""
     one = model()
     with torch.no_grad():  # so that queries and keys differ
         for parameter in one.query.parameters():
@@ -133,8 +139,8 @@ def test_gradients_reach_queries_alone():
 
 
 def test_what_is_drawn_for_a_modality_depends_on_no_other():
-    three, two = model().state_dict(), model()
-    two = MutualDistillation(NAMES[1:], load_skeleton("ntu25"), Narrow(dropout=0.0), SIZE, 0.9, 0).state_dict()
+    three, two = model().state_dict(), model(NAMES[1:])
+    two = two.state_dict()
     assert all(torch.equal(value, three[name]) for name, value in two.items())
 
 
@@ -156,14 +162,14 @@ def test_masked_columns_are_as_if_they_were_not_there():
 
 def test_own_keys_are_masked():
     """The second time a clip comes, its key of the first time is in the queue, and is left out."""
-    one = MutualDistillation(NAMES, load_skeleton("ntu25"), Narrow(dropout=0.0), SIZE, 0.9, 0, mask_own_keys=True)
+    one = model(mask_own_keys=True)
     clips = torch.arange(BATCH)
-    step = [one.losses(views(1), views(2), 0.07, 5, *TEMPERATURES, 1.0, 0, clips) for _ in range(2)]
+    step = [losses(one, views(1), views(2), 1.0, clips) for _ in range(2)]
     assert torch.equal(one.queue.clips, torch.tensor([0, 1, 2, 3] + [-1] * 7))
     plain = model()
     plain.load_state_dict({name: value for name, value in one.state_dict().items() if name != "queue.clips"})
-    again = one.losses(views(1), views(2), 0.07, 5, *TEMPERATURES, 1.0, 0, clips)
-    unmasked = plain.losses(views(1), views(2), 0.07, 5, *TEMPERATURES, 1.0, 0)
+    again = losses(one, views(1), views(2), 1.0, clips)
+    unmasked = losses(plain, views(1), views(2), 1.0)
     assert all(again[name] < unmasked[name] for name in NAMES) and step[0].keys() == again.keys()
 
 

@@ -70,6 +70,7 @@ class MomentumContrast(nn.Module):
         initialization: see `ikem.encoders.initialization`.
         mask_own_keys: whether older keys of a query's own clip are left out of the queue.
         head: makes the projection head of a branch, from its two widths.
+        exchanges: whether several modalities have exchange heads.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class MomentumContrast(nn.Module):
         initialization: Initialization = "published",
         mask_own_keys: bool = False,
         head: Callable[[int, int], nn.Module] = projection_head,
+        exchanges: bool = True,
     ) -> None:
         super().__init__()
         self.modalities = tuple(modalities)
@@ -95,7 +97,7 @@ class MomentumContrast(nn.Module):
             for name in self.modalities:
                 for branches in (self.query, self.key):
                     branches[name] = Branch(skeleton, settings, head(*dims))
-                if len(self.modalities) > 1:
+                if exchanges and len(self.modalities) > 1:
                     self.exchange_head[name] = exchange_head(*dims, len(self.modalities))
         for name in self.modalities:
             initialize(self.query[name], seed_for(seed, "encoder", name), initialization)
@@ -147,9 +149,7 @@ class MomentumContrast(nn.Module):
         keys = self.keys(key_view, dropout_seed, momentum_modalities if exchange else None)
         masked = self.own_keys(clips)
         options = {} if masked is None else {"masked": masked}  # the kernels have no argument for it
-        views = [(query_view[name], seed_for(dropout_seed, name, "query")) for name in names]
-        embedded, each_query = zip(*parallel_apply([self.query[name] for name in names], views), strict=True)
-        queries = torch.stack(each_query)
+        embedded, queries = self.queries(query_view, dropout_seed)
         if exchange:
             losses = queries.new_zeros(len(names))
             if explicit:
@@ -186,6 +186,12 @@ class MomentumContrast(nn.Module):
         self._update_keys(self.modalities if momentum_modalities is None else momentum_modalities)
         views = [(view[name], seed_for(dropout_seed, name, "key")) for name in self.modalities]
         return torch.stack([key for _, key in parallel_apply([self.key[name] for name in self.modalities], views)])
+
+    def queries(self, view: Mapping[str, Tensor], dropout_seed: int | StepSeeds) -> tuple[list[Tensor], Tensor]:
+        """Embeddings (B, hidden_dim) of each of A modalities of the queries' view, and the queries (A, B, D)."""
+        views = [(view[name], seed_for(dropout_seed, name, "query")) for name in self.modalities]
+        embedded, queries = zip(*parallel_apply([self.query[name] for name in self.modalities], views), strict=True)
+        return list(embedded), torch.stack(queries)
 
     def own_keys(self, clips: Tensor | None) -> Tensor | None:
         """(B, K): which columns of the queues are older keys of a clip itself; None unless `mask_own_keys`."""

@@ -2,75 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ikem.augmentations.registry import parse_augmentations
-from ikem.augmentations.views import Views
-from ikem.encoders.registry import encoder_options
-from ikem.methods.cmd.model import MutualDistillation
-from ikem.modalities import generate_all
-from ikem.seeding import seed_for
-from ikem.settings.training import Contrast
-from ikem.skeleton import load_skeleton
-from ikem.training.loader import Batch, Clips
-from ikem.training.optimizers import build_optimizer
-from ikem.training.precision import autocast
+from ikem.losses.infonce import info_nce
+from ikem.methods.cmd.losses import mutual_distillation
+from ikem.methods.skeletonclr.trainer import MomentumContrastTrainer
+from ikem.seeding import StepSeeds
+from ikem.training.moco import MomentumContrast
 
 
-class CMDTrainer:
+class CMDTrainer(MomentumContrastTrainer):
     """The queries see the first view of a clip, the keys the second."""
 
-    def __init__(
-        self, settings: Mapping[str, Any], clips: Clips, device: torch.device, inputs: Mapping[str, Path]
-    ) -> None:
-        """Set up from the settings of a job, with initial parameters."""
-        self.settings, self.clips, self.device = settings, clips, device
-        self.skeleton = load_skeleton(settings["skeleton"])
-        contrast = Contrast(**settings["contrast"])
-        self.model = MutualDistillation(
-            settings["modalities"],
-            self.skeleton,
-            encoder_options(settings["encoder"]),
-            queue_size=contrast.queue_size,
-            key_momentum=contrast.key_momentum,
-            seed=settings["seed"],
-            mask_own_keys=contrast.mask_own_keys,
-        ).to(device)
-        self.temperature = contrast.temperature
-        self.optimizer = build_optimizer(self.model.query.parameters(), settings["schedule"])
-        self.augmentations = parse_augmentations(settings["augmentations"])
-        self.views: Views | None = None
+    exchanges = False
 
-    def begin_epoch(self, epoch: int) -> None:
-        """Draw the two views of every clip."""
-        self.views = Views(self.augmentations, self.skeleton, self.settings["seed"], epoch, self.clips.count, views=2)
+    def losses(
+        self, views: Sequence[Mapping[str, Tensor]], epoch: int, dropout_seed: int | StepSeeds, clips: Tensor
+    ) -> dict[str, Tensor]:
+        """See the base class."""
+        query, key = views
+        return step_losses(self.model, query, key, self.settings, dropout_seed, clips)
 
-    def step(self, batch: Batch, epoch: int, step: int) -> dict[str, Tensor]:
-        """One step; returns the loss of each modality."""
-        assert self.views is not None
-        settings, views = self.settings, self.views
-        query, key = (
-            generate_all(settings["modalities"], views(batch.position, batch.rows, view), batch.frames, self.skeleton)
-            for view in (0, 1)
-        )
-        self.optimizer.zero_grad(set_to_none=True)
-        with autocast(self.device, settings["precision"]):
-            losses = self.model.losses(
-                query,
-                key,
-                self.temperature,
-                settings["neighbors"],
-                settings["teacher_temperature"],
-                settings["student_temperature"],
-                settings["distillation_weight"],
-                seed_for(settings["seed"], "dropout", epoch, step),
-                batch.rows,
-            )
-        torch.autograd.backward(list(losses.values()))
-        self.optimizer.step()
-        return {name: loss.detach() for name, loss in losses.items()}
+
+def step_losses(
+    model: MomentumContrast,
+    query_view: Mapping[str, Tensor],
+    key_view: Mapping[str, Tensor],
+    options: Mapping[str, Any],
+    dropout_seed: int | StepSeeds,
+    clips: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """The forward half of a step: momentum update; keys; queries; losses; the queues take the keys.
+
+    Args:
+        model: of several modalities.
+        query_view, key_view: each modality (B, M, C, T, V) of the two views.
+        options: neighbors, teacher_temperature and student_temperature of `mutual_distillation`, and
+            distillation_weight, its weight beside InfoNCE.
+        dropout_seed: fixes all dropout masks of the step.
+        clips: (B,) int64, number of each clip; with `mask_own_keys` only.
+
+    Returns:
+        the loss of each modality as a student, to be minimized in sum.
+    """
+    keys = model.keys(key_view, dropout_seed)
+    _, queries = model.queries(query_view, dropout_seed)
+    queues, masked = model.queue.stacked, model.own_keys(clips)
+    each = zip(queries, keys, queues, strict=True)
+    contrast = torch.stack([info_nce(*parts, model.temperature, masked) for parts in each])
+    temperatures = options["teacher_temperature"], options["student_temperature"]
+    distillation = mutual_distillation(queries, keys, queues, options["neighbors"], *temperatures, masked)
+    model.enqueue(keys, clips)
+    losses = contrast + options["distillation_weight"] * distillation.sum(dim=0)
+    return dict(zip(model.modalities, losses.unbind(), strict=True))

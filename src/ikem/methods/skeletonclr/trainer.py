@@ -27,9 +27,15 @@ from ikem.training.precision import autocast
 
 
 class MomentumContrastTrainer:
-    """Momentum contrast of the modalities of a job; it starts from the states of stage 1, if the job has some."""
+    """Momentum contrast of the modalities of a job; it starts from the states of stage 1, if the job has some.
+
+    Attributes:
+        replayable: see `ikem.training.graph.GraphTrainer`.
+        exchanges: whether several modalities have exchange heads.
+    """
 
     replayable = True
+    exchanges = True
 
     def __init__(
         self, settings: Mapping[str, Any], clips: Clips, device: torch.device, inputs: Mapping[str, Path]
@@ -54,6 +60,7 @@ class MomentumContrastTrainer:
             seed=settings["seed"],
             initialization=settings["encoder"]["initialization"],
             head=self.head,
+            exchanges=self.exchanges,
         ).to(device)
         self.optimizer = build_optimizer(self.model.trained_parameters(), settings["schedule"])
         self.augmentations = parse_augmentations(settings["augmentations"])
