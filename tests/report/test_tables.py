@@ -12,10 +12,11 @@ import pytest
 
 from ikem.report.costs import Cost
 from ikem.report.labels import Naming, naming_of, streams_title
-from ikem.report.layout import Section, Table, lay_out
+from ikem.report.layout import lay_out
 from ikem.report.literature import published_value
 from ikem.report.results import Missing, Row, read_results, write_results
 from ikem.report.summary import Cell, Figure, summarize, widest
+from ikem.report.table_parts import Section, Table
 from ikem.report.tables import as_csv, as_markdown, print_main_table, write_tables
 from ikem.settings.loading import build_config
 from report_samples import METHODS, NAMING, SIX, THREE, benchmark, row

@@ -11,10 +11,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from ikem.report.labels import Naming, streams_title
-from ikem.report.layout import Split, Table
 from ikem.report.results import streams_order
 from ikem.report.style import COLUMN, GREY, INK, Drawn, heading, legend_below, method_style, save
 from ikem.report.summary import Cell, Summary, widest
+from ikem.report.table_parts import Split, Table
 
 _UNRANKED = {GREY: "o", INK: "X"}
 _INTERVAL = "Lines are 95 % intervals for the number of test clips (Wilson)."
@@ -33,18 +33,18 @@ def draw_accuracy(table: Table, split: Split, folder: Path, naming: Naming) -> l
     figure = Figure(figsize=(COLUMN, height + 0.75 + 0.14 * legend_rows))
     axes = figure.add_subplot()
     handles: dict[str, Line2D] = {}
-    place, ticks = 0.0, []
+    position, ticks = 0.0, []
     for number, (name, present) in enumerate(zip(streams, lanes, strict=True)):
         if number % 2:
-            axes.axhspan(place - 0.9, place + len(present) - 0.1, color="#f3f3f3", zorder=0, linewidth=0)
-        ticks.append(place + (len(present) - 1) / 2)
+            axes.axhspan(position - 0.9, position + len(present) - 0.1, color="#f3f3f3", zorder=0, linewidth=0)
+        ticks.append(position + (len(present) - 1) / 2)
         for method in present:
             cell = Cell(method, name, *split)
-            handles.setdefault(naming.method(method), _lane(axes, place, cell, cells[cell], table, methods, naming))
-            place += 1
-        place += 0.8
+            handles.setdefault(naming.method(method), _lane(axes, position, cell, cells[cell], table, methods, naming))
+            position += 1
+        position += 0.8
     axes.set_yticks(ticks, [_wrapped(streams_title(name)) for name in streams])
-    axes.set_ylim(place - 0.9, -0.9)
+    axes.set_ylim(position - 0.9, -0.9)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("Top-1 accuracy, %")
@@ -84,14 +84,14 @@ def draw_label_use(tables: Sequence[Table], split: Split, folder: Path, naming: 
     axes = figure.add_subplot()
     axes.set_xscale("log")
     handles: dict[str, Line2D] = {}
-    for place, method in enumerate(methods):
+    for position, method in enumerate(methods):
         cell = Cell(method, headline[method], *split)
         points = [(share, table.summaries.get(cell)) for share, table in sorted(shares.items())]
         found = [(share, item) for share, item in points if item and item.top1]
         if not found:
             continue
         color, marker, dash = method_line(method, methods, naming)
-        across = [100 * share * 1.03 ** (place - (len(methods) - 1) / 2) for share, _ in found]
+        across = [100 * share * 1.03 ** (position - (len(methods) - 1) / 2) for share, _ in found]
         means = [item.top1.mean for _, item in found if item.top1]
         (line,) = axes.plot(across, means, color=color, marker=marker, markersize=4, linewidth=1.1, linestyle=dash)
         handles[naming.method(method)] = line
@@ -160,10 +160,10 @@ def draw_costs(table: Table, split: Split, folder: Path, naming: Naming) -> list
 def method_line(method: str, methods: Sequence[str], naming: Naming) -> tuple[str, str, str]:
     """Color, marker and dashes: floor and ceiling are grey and dashed, without a marker."""
     alike = [name for name in methods if (name in naming.unranked) == (method in naming.unranked)]
-    place = alike.index(method)
+    position = alike.index(method)
     if method in naming.unranked:
-        return (GREY, INK)[place % 2], "", ("--", ":")[place % 2]
-    return *method_style(place), "-"
+        return (GREY, INK)[position % 2], "", ("--", ":")[position % 2]
+    return *method_style(position), "-"
 
 
 def _of(table: Table, split: Split) -> dict[Cell, Summary]:

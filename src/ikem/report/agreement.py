@@ -78,7 +78,7 @@ def _draw(shared: NDArray[np.float64], names: Sequence[str], title: str, folder:
     axes.set_ylim(len(names), 1)
     axes.grid(visible=False)
     axes.tick_params(length=0)
-    ticks = [place + 0.5 for place in range(len(names))]
+    ticks = [position + 0.5 for position in range(len(names))]
     axes.set_xticks(ticks[:-1], titles[:-1], rotation=30, ha="right", rotation_mode="anchor")
     axes.set_yticks(ticks[1:], titles[1:], rotation=0)
     heading(figure, title)

@@ -41,18 +41,18 @@ def write_bibliography(path: Path, config: Config) -> None:
 
 def _entry(key: str, source: Source) -> str:
     if not source.authors:
-        kind, place = "misc", "howpublished"
+        kind, venue_field = "misc", "howpublished"
     elif source.venue in _JOURNALS:
-        kind, place = "article", "journal"
+        kind, venue_field = "article", "journal"
     elif source.venue in _PREPRINTS:
-        kind, place = "misc", ""
+        kind, venue_field = "misc", ""
     else:
-        kind, place = "inproceedings", "booktitle"
+        kind, venue_field = "inproceedings", "booktitle"
     authors = [name.strip() for name in re.sub(r",? et al\.?$", ", others", source.authors).split(",")]
     fields = {
         "author": " and ".join(name for name in authors if name),
         "title": f"{{{source.title}}}",
-        place: source.venue,
+        venue_field: source.venue,
         "year": str(source.year or ""),
         "eprint": source.arxiv,
         "archiveprefix": "arXiv" if source.arxiv else "",

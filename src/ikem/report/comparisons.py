@@ -21,9 +21,9 @@ from ikem.evaluations.metrics import METRICS
 from ikem.evaluations.scores import Scores, read_scores, row_key, scores_path
 from ikem.files import canonical_json, write_text
 from ikem.report.labels import Naming, streams_title
-from ikem.report.layout import Block, Entry, Section, Table
 from ikem.report.results import Row, read_rows, streams_order
 from ikem.report.statistics import holm, mcnemar, paired_bootstrap, paired_runs
+from ikem.report.table_parts import Block, Entry, Section, Table
 from ikem.report.tables import as_markdown
 from ikem.settings.benchmark import Comparisons, Config
 from ikem.workflow.plan import Plan

@@ -103,10 +103,10 @@ def recall(matrix: Confusion) -> NDArray[np.float64]:
 
 def _draw_gains(gains: NDArray[np.float64], labels: Sequence[str], title: str, folder: Path, stem: str) -> int:
     """Draw the gains, largest first; returns how many classes are shown."""
-    order = [int(place) for place in np.argsort(-gains, kind="stable") if np.isfinite(gains[place])]
+    order = [int(position) for position in np.argsort(-gains, kind="stable") if np.isfinite(gains[position])]
     if len(order) > _GAINS:
         order = order[: _GAINS // 2] + order[-_GAINS // 2 :]
-    names, values = [_short(labels[place]) for place in order], gains[order]
+    names, values = [_short(labels[position]) for position in order], gains[order]
     figure = Figure(figsize=(COLUMN, 0.13 * len(order) + 0.75))
     axes = figure.add_subplot()
     colors = ["#0173b2" if value >= 0 else "#d55e00" for value in values]
@@ -168,7 +168,7 @@ def most_confused(matrix: Confusion, labels: Sequence[str], count: int = 5) -> l
     wrong = matrix.copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:count]
-    pairs = [divmod(int(place), len(matrix)) for place in order]
+    pairs = [divmod(int(position), len(matrix)) for position in order]
     return [
         f"{labels[true]} → {labels[predicted]} ({wrong[true, predicted]} of {matrix[true].sum()} clips)"
         for true, predicted in pairs

@@ -108,7 +108,7 @@ def _draw(
     across = panels_across(len(maps))
     down = -(-len(maps) // across)
     present = [int(label) for label in np.unique(labels)]
-    styles = {label: class_style(place) for place, label in enumerate(present)}
+    styles = {label: class_style(index) for index, label in enumerate(present)}
     figure = Figure(figsize=(PAGE, 2.2 * down + 0.6 + 0.14 * -(-len(present) // 4)))
     panels = figure.subplots(down, across, squeeze=False).ravel()
     handles: dict[str, Artist] = {}

@@ -13,8 +13,8 @@ from ikem.report.curves import Curve, draw_curves
 from ikem.report.embedding_map import EmbeddingFile, draw_embeddings
 from ikem.report.kinds import KINDS
 from ikem.report.labels import Naming
-from ikem.report.layout import Split
 from ikem.report.style import FORMATS, Drawn, drawing, write_index
+from ikem.report.table_parts import Split
 from ikem.report.tables import read_tables
 
 

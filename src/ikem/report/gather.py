@@ -123,10 +123,10 @@ def show_results(folder: Path) -> None:
     """Print the main table and where everything is."""
     root = folder.parent
     plan = read_plan(root / "plan.json")
-    places = {
+    paths = {
         "tables": folder,
         "figures": root / "figures",
         "report": root / "report.html",
         "long table": folder / "results.csv",
     }
-    print_main_table(folder / "results.csv", naming_of(plan.config), places)
+    print_main_table(folder / "results.csv", naming_of(plan.config), paths)

@@ -89,8 +89,8 @@ class Naming:
         def order(split: tuple[str, ...]) -> tuple[int | str, ...]:
             dataset, protocol, condition = (*split, "")[:3]
             protocols = self.protocols.get(dataset, ())
-            place = _place(dataset, datasets), dataset, _place(protocol, protocols), protocol
-            return *place, _place(condition, self.conditions), condition
+            position = _position(dataset, datasets), dataset, _position(protocol, protocols), protocol
+            return *position, _position(condition, self.conditions), condition
 
         return sorted(set(splits), key=order)
 
@@ -175,8 +175,8 @@ def streams_title(streams: str) -> str:
 
 def _ordered(entries: Iterable[str], order: Iterable[str]) -> list[str]:
     known = list(order)
-    return sorted(set(entries), key=lambda entry: (_place(entry, known), entry))
+    return sorted(set(entries), key=lambda entry: (_position(entry, known), entry))
 
 
-def _place(entry: str, known: list[str] | tuple[str, ...]) -> int:
+def _position(entry: str, known: list[str] | tuple[str, ...]) -> int:
     return known.index(entry) if entry in known else len(known)

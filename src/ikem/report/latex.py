@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ikem.report.layout import Block, Entry, Section, Table
+from ikem.report.table_parts import Block, Entry, Section, Table
 from ikem.report.tex import escape
 
 _HEAD = "% \\usepackage{booktabs,graphicx} and references.bib are needed; \\input this file.\n"

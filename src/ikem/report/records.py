@@ -98,11 +98,11 @@ def kind_lines(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def job_lines(records: Sequence[Record], home: Path) -> list[dict[str, str]]:
-    """A line for each job, in the order in which they started; places are relative to `home`."""
+    """A line for each job, in the order in which they started; paths are relative to `home`."""
     ordered = sorted(records, key=lambda record: (record.started, record.path))
     return [
         {
-            "place": Path(os.path.relpath(record.path, home)).as_posix().removesuffix(".run.json"),
+            "path": Path(os.path.relpath(record.path, home)).as_posix().removesuffix(".run.json"),
             "kind": record.kind,
             "seed": record.seed,
             "device": record.device,

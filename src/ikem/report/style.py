@@ -108,14 +108,14 @@ def drawing(formats: Sequence[str] = FORMATS) -> Iterator[None]:
         yield
 
 
-def method_style(place: int) -> tuple[str, str]:
-    """Color and marker of the method at a place: 56 that differ, neighbors in both."""
-    return _PALETTE[place % len(_PALETTE)], _MARKERS[place % len(_MARKERS)]
+def method_style(index: int) -> tuple[str, str]:
+    """Color and marker of a method by its index: 56 that differ, neighbors in both."""
+    return _PALETTE[index % len(_PALETTE)], _MARKERS[index % len(_MARKERS)]
 
 
-def class_style(place: int) -> tuple[str, str]:
-    """Color and marker of the class at a place: both differ, so that neither is needed."""
-    return _PALETTE[place % len(_PALETTE)], _MARKERS[(place + place // len(_PALETTE)) % len(_MARKERS)]
+def class_style(index: int) -> tuple[str, str]:
+    """Color and marker of a class by its index: both differ, so that neither is needed."""
+    return _PALETTE[index % len(_PALETTE)], _MARKERS[(index + index // len(_PALETTE)) % len(_MARKERS)]
 
 
 def stream_style(streams: str) -> tuple[str, str, str]:

@@ -22,21 +22,11 @@ from ikem.report.costs import FILE, read_costs
 from ikem.report.html import as_html
 from ikem.report.labels import Naming
 from ikem.report.latex import as_document, as_latex
-from ikem.report.layout import (
-    DAGGER,
-    DOUBLE_DAGGER,
-    Block,
-    Entry,
-    Section,
-    Table,
-    evaluations_of,
-    gain_of,
-    lay_out,
-    ordered_lines,
-)
+from ikem.report.layout import evaluations_of, gain_of, lay_out, ordered_lines
 from ikem.report.markdown import escape
 from ikem.report.results import read_results
 from ikem.report.summary import Cell
+from ikem.report.table_parts import DAGGER, DOUBLE_DAGGER, Block, Entry, Section, Table
 
 
 def read_tables(results: Path, naming: Naming) -> list[Table]:
@@ -112,7 +102,7 @@ def as_csv(table: Table, naming: Naming) -> str:
 def print_main_table(
     results: Path,
     naming: Naming,
-    places: Mapping[str, Path | str],
+    paths: Mapping[str, Path | str],
     evaluation: str = "linear",
     stream: TextIO | None = None,
     width: int = 120,
@@ -122,7 +112,7 @@ def print_main_table(
     Args:
         results: the long table, results.csv.
         naming: titles and order.
-        places: paths by what they are, printed below the table.
+        paths: by what they are, printed below the table.
         evaluation: which to show; if it is not there, the first one.
         stream: where to print; by default standard output.
         width: characters of a line; a wider table is printed split by split.
@@ -134,8 +124,8 @@ def print_main_table(
     tables = read_tables(results, naming)
     table = next((table for table in tables if table.evaluation == evaluation), next(iter(tables), None))
     text = "No results yet.\n" if table is None else _terminal(table, width)
-    longest = max((len(name) for name in places), default=0)
-    text += "".join(f"\n{name:<{longest}}  {place}" for name, place in places.items()) + "\n" * bool(places)
+    longest = max((len(name) for name in paths), default=0)
+    text += "".join(f"\n{name:<{longest}}  {path}" for name, path in paths.items()) + "\n" * bool(paths)
     try:
         text.encode(target.encoding or "utf-8")
     except UnicodeEncodeError:
@@ -206,7 +196,7 @@ def _plain_entry(entry: Entry, words: bool) -> str:
 
 
 def _columns(section: Section, columns: Sequence[int]) -> Section:
-    texts = frozenset(place for place, column in enumerate(columns) if column in section.texts)
+    texts = frozenset(index for index, column in enumerate(columns) if column in section.texts)
     header = tuple(section.header[column] for column in columns)
     blocks = tuple(
         Block(block.title, tuple(tuple(line[column] for column in columns) for line in block.lines))
