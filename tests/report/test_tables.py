@@ -372,6 +372,19 @@ def test_main_table_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert max(map(len, printed.splitlines())) <= 120
 
 
+def test_main_table_has_methods_of_one_stream_whatever_their_title(tmp_path: Path) -> None:
+    """SkeletonCLR with three streams, and another entry of the same title with one."""
+    rows = [row(method="skeletonclr", streams=streams, top1=60) for streams in ("joint", "bone", "joint+bone")]
+    rows.append(row(method="skeletonclr-joint", streams="joint", protocol="xview", top1=29))
+    write_results(rows, [], tmp_path / "results.csv")
+    printed = io.StringIO()
+    naming = Naming(methods={"skeletonclr": "SkeletonCLR", "skeletonclr-joint": "SkeletonCLR"})
+    print_main_table(tmp_path / "results.csv", naming, {}, stream=printed)
+    lines = [line.split() for line in printed.getvalue().splitlines() if line.startswith("  SkeletonCLR")]
+    assert [line[1] for line in lines] == ["joint+bone", "joint"]
+    assert lines[1][-1].startswith("29")
+
+
 def test_wide_main_table_is_printed_split_by_split(tmp_path: Path) -> None:
     rows, missing = benchmark(evaluations=("linear",))
     write_results(rows, missing, tmp_path / "results.csv")

@@ -141,7 +141,8 @@ def draw_confusion(matrix: Confusion, labels: Sequence[str], title: str, folder:
     axes.set_facecolor("#dddddd")
     ticks = range(classes) if named else range(9, classes, 10)
     names = [_short(labels[tick]) if named else str(tick + 1) for tick in ticks]
-    texts = np.where(matrix > 0, np.vectorize(lambda share: f"{share:.0f}" if share >= 0.5 else "<1")(shares), "")
+    texts = [[_share(share) if count else "" for share, count in zip(*pair, strict=True)]
+             for pair in zip(shares, matrix, strict=True)]  # fmt: skip
     seaborn.heatmap(
         shares, cmap=SHADES, norm=PowerNorm(1 if counted else 0.5, 0, 100), ax=axes, annot=texts if counted else None,
         fmt="", annot_kws={"fontsize": 6 if classes <= 12 else 5.5},
@@ -189,3 +190,7 @@ def _caption(matrix: Confusion, labels: Sequence[str], seeds: int) -> str:
 
 def _short(label: str, length: int = 26) -> str:
     return label if len(label) <= length else label[: length - 1].rstrip() + "…"
+
+
+def _share(share: float) -> str:
+    return f"{share:.0f}" if share >= 0.5 else "<1"

@@ -101,7 +101,7 @@ class _Builder:
         blocks = []
         for title, lines in self.groups:
             grid = [(*self._words(line), *(self._entry(line, split) for split in self.splits)) for line in lines]
-            blocks.append(Block(title, tuple(grid)))
+            blocks.append(Block(title, tuple(grid), tuple(lines)))
         header = ("Method", "Streams", *(self.naming.split(*split) for split in self.splits))
         note = "The best pretrained method of a block is bold, the second best underlined."
         return Section("All splits", note, header, tuple(blocks), frozenset((0, 1)))

@@ -47,10 +47,12 @@ class Block:
     Attributes:
         title: what they have in common.
         lines: entries, as many in each line as there are columns.
+        keys: (method entry, streams) of each line, where the lines are of methods of the config.
     """
 
     title: str
     lines: tuple[tuple[Entry, ...], ...]
+    keys: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -161,17 +161,14 @@ def _terminal(table: Table, width: int) -> str:
 
 def _without_single_streams(section: Section) -> Section:
     """Without the streams of methods that have a fusion, too: a terminal shows what a method can do."""
-    fused = {line[0].text for block in section.blocks for line in block.lines if not _single(block)}
+    fused = {method for block in section.blocks for method, streams in block.keys if "+" in streams}
     blocks = []
     for block in section.blocks:
-        lines = tuple(line for line in block.lines if not (_single(block) and line[0].text in fused))
-        if lines:
-            blocks.append(Block(block.title, lines))
+        kept = [index for index, (method, streams) in enumerate(block.keys) if "+" in streams or method not in fused]
+        if kept:
+            lines = tuple(block.lines[index] for index in kept)
+            blocks.append(Block(block.title, lines, tuple(block.keys[index] for index in kept)))
     return Section(section.title, section.note, section.header, tuple(blocks), section.texts)
-
-
-def _single(block: Block) -> bool:
-    return block.title.startswith("Single stream")
 
 
 def _plain(section: Section) -> str:
