@@ -17,7 +17,7 @@ from ikem.report.kinds import KINDS
 from ikem.settings.loading import command_line_values, load_config
 from ikem.synthetic.settings import RAW_FILES
 from ikem.workflow.advice import advice_on
-from ikem.workflow.job_types import JOB_TYPES
+from ikem.workflow.job_types import JOB_TYPES, processes_of
 from ikem.workflow.plan import Plan
 from ikem.workflow.staleness import Redo, announcement, remember_raw_files
 from ikem.workflow.tables_record import fault_of_tables
@@ -183,6 +183,32 @@ def rows_of_tables(wildcards):
 def options(*words):
     """Arguments that shape no result."""
     return [str(word) for word in words]
+
+
+def divided(kind, wanted):
+    """What a job of a training stage asks for, `wanted` for each process that shares it."""
+    return lambda wildcards: wanted * processes_of(
+        PLAN.config, PLAN.job(kind, wildcards).settings
+    )
+
+
+def lsf_of_training(kind):
+    """Options of bsub for a training job."""
+    gpus = divided(kind, COMPUTE.train.gpu)
+    return lambda wildcards: lsf_options(gpus(wildcards))
+
+
+def training_options(kind):
+    """Arguments of a training job that shape no result."""
+
+    def arguments(wildcards):
+        count = processes_of(PLAN.config, PLAN.job(kind, wildcards).settings)
+        return [
+            *ON_DEVICE,
+            *(options(f"--processes-per-job={count}") if count > 1 else []),
+        ]
+
+    return arguments
 
 
 ON_DEVICE = options(

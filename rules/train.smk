@@ -14,16 +14,16 @@ for name in STAGES:
         benchmark:
             timing_of(name)
         priority: JOB_TYPES[name].priority
-        threads: COMPUTE.threads
+        threads: divided(name, COMPUTE.threads)
         resources:
-            gpu=COMPUTE.train.gpu,
-            lsf_extra=lsf_options(COMPUTE.train.gpu),
-            mem_mb=COMPUTE.train.mem_mb,
+            gpu=divided(name, COMPUTE.train.gpu),
+            lsf_extra=lsf_of_training(name),
+            mem_mb=divided(name, COMPUTE.train.mem_mb),
             runtime=COMPUTE.train.runtime,
         params:
             settings=settings_of(name),
             files=arguments_of(name),
-            options=ON_DEVICE,
+            options=training_options(name),
         shell:
             RUN
 

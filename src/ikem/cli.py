@@ -38,6 +38,7 @@ def job(
     checkpoint_minutes: Annotated[float, typer.Option(help="Minutes between checkpoints.")] = 5.0,
     processes: Annotated[int, typer.Option(help="Processes that read archives.")] = 1,
     data: Annotated[Path, typer.Option(help="Folder of the raw files.")] = Path("data"),
+    processes_per_job: Annotated[int, typer.Option(min=1, help="Processes that share the job, a device each.")] = 1,
 ) -> None:
     """Run one job of the workflow (each rule calls this; `snakemake -np` prints the calls)."""
     from ikem.process import keep_memory, use_threads
@@ -49,7 +50,8 @@ def job(
 
     named = dict(item.split("=", 1) for item in inputs)
     paths = {name: Path(path) for name, path in named.items()}
-    run_job(shapes, paths, output, Options(device, checkpoint_minutes, processes, data, cuda_graph), log)
+    chosen = Options(device, checkpoint_minutes, processes, data, cuda_graph, processes_per_job)
+    run_job(shapes, paths, output, chosen, log)
 
 
 @app.command()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from ikem.settings.benchmark import Config
 from ikem.workflow.advice import advice_on
 from ikem.workflow.execute import Options, run_job
+from ikem.workflow.job_types import processes_of
 from ikem.workflow.plan import Plan
 from ikem.workflow.plan_file import write_plan
 from ikem.workflow.signals import Leaving
@@ -39,8 +41,9 @@ def run_all(config: Config, tables: bool = True) -> None:
             kept = fault_of(job, data=options.data) is None
             _print(f"job {number} of {len(jobs)}: {job.title}{' is done already' if kept else ''}")
             if not kept:
-                run_job(job.settings, {name: part.output for name, part in job.inputs.items()}, job.output, options,
-                        job.log)  # fmt: skip
+                inputs = {name: part.output for name, part in job.inputs.items()}
+                own = replace(options, processes_per_job=processes_of(config, job.settings))
+                run_job(job.settings, inputs, job.output, own, job.log)
             leaving.leave_if_asked()  # a job that was about to end when the signal came has ended
         if tables:
             folder = Path(config.results) / "tables"

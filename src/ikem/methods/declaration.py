@@ -77,6 +77,8 @@ class Stage:
         inputs: the states that it starts from, or learns from, by the name under which the trainer finds them.
         follows: stages that it starts from; they run with higher priority.
         learns_from_teacher: whether its inputs are states of any method that teaches; they run with higher priority.
+        divisible: whether several processes may share its modalities: its trainer has the encoders of `model.own`
+            alone, and gathers what it needs of others, see `ikem.training.process_group`.
         encoder: prefix of an encoder's parameters in the state, with "{modality}" for its name.
     """
 
@@ -89,6 +91,7 @@ class Stage:
     inputs: Callable[[StageContext], dict[str, JobName]] = _nothing
     follows: tuple[Stage, ...] = ()
     learns_from_teacher: bool = False
+    divisible: bool = False
     encoder: str = "query.{modality}.encoder."
 
     @property

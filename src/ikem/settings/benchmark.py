@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ikem.evaluations.registry import EvaluationEntry
 from ikem.kernels.dispatch import Backend
-from ikem.methods.registry import MethodEntry
+from ikem.methods.registry import STAGES, MethodEntry
 from ikem.registry import nearest
 from ikem.schema import Folder, Name, Settings
 from ikem.settings.data import Dataset
@@ -77,6 +77,9 @@ class Compute(Settings):
     cuda_graph: Literal["auto", "off"] = "off"
     """auto: on a GPU, replay the steps of a training stage from a CUDA graph where method and optimizer allow it: fewer
     launches, the same numbers, about twice the memory. Not yet run on a GPU."""
+    processes_per_job: dict[Name, Annotated[int, Field(ge=1, le=64)]] = Field(default_factory=dict, max_length=100)
+    """By the name of a training stage (ikem, crossclr, cmd): processes that share a job of it, each with a device of
+    its own and some of the modalities; at most one for each modality. Other stages cannot be divided."""
     checkpoint_minutes: float = Field(5.0, ge=0, le=10_080)
     """Minutes between checkpoints; one is also written when a signal asks the job to leave."""
     data: Resources = Resources(mem_mb=2000, runtime=120)
@@ -158,6 +161,11 @@ class Config(Settings):
             for name, recipe in self.recipes.items():
                 if recipe.precision == "tf32":
                     yield f"recipes.{name}.precision: tf32 is not known to a CPU; allowed are float32 and bfloat16"
+        divisible = [name for name, stage in STAGES.items() if stage.divisible]
+        for name in self.compute.processes_per_job:
+            if name not in divisible:
+                allowed = ", ".join(sorted(divisible))
+                yield f"compute.processes_per_job.{name}: its jobs cannot be divided; allowed are {allowed}"
         if self.compute.compile:
             for name, recipe in self.recipes.items():
                 if getattr(recipe.encoder, "activation_checkpointing", False):

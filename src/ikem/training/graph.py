@@ -18,6 +18,7 @@ from ikem.losses.queue import Queues
 from ikem.seeding import StepSeeds
 from ikem.training.loader import Batch
 from ikem.training.loop import Trainer
+from ikem.training.process_group import processes
 
 logger = logging.getLogger("ikem")
 
@@ -164,7 +165,9 @@ def fewer_launches(trainer: Trainer, device: torch.device, steps: int, compiled:
             )
         return trainer
     graphs = None
-    if cuda_graph and device.type == "cuda" and steps >= FEWEST_STEPS:
+    if cuda_graph and processes() > 1:
+        logger.info("steps are not replayed from a CUDA graph: several processes share the job")
+    elif cuda_graph and device.type == "cuda" and steps >= FEWEST_STEPS:
         if isinstance(trainer.optimizer, torch.optim.SGD):
             graphs = CudaGraphs()
         else:

@@ -22,6 +22,7 @@ from ikem.terminal import TrainingBar
 from ikem.training.checkpoint import load_tensors, save_tensors
 from ikem.training.loader import Batch, Clips
 from ikem.training.optimizers import learning_rate, set_learning_rate
+from ikem.training.process_group import first_says, is_first, merge
 
 logger = logging.getLogger("ikem")
 
@@ -128,7 +129,7 @@ def train(
                 for name, loss in trainer.step(batch, epoch, step).items():
                     sums[name] = sums[name] + loss.double() if name in sums else loss.double()
                 bar.step(epoch + 1, last_epoch, step + 1, len(cut), len(cut[step]))
-                due = job.asked_to_leave or time.monotonic() - saved >= 60 * checkpoint_minutes
+                due = first_says(job.asked_to_leave or time.monotonic() - saved >= 60 * checkpoint_minutes)
                 if due and step + 1 < len(cut):
                     progress |= {"epoch": epoch, "step": step + 1, "sums": _read(sums)}
                     _save(job, checkpoint, trainer, progress)
@@ -139,7 +140,7 @@ def train(
             progress["history"].append({"epoch": epoch + 1, "learning_rate": rate, **means})
             progress |= {"epoch": epoch + 1, "step": 0, "sums": {}}
             _report(epoch, last_epoch, means, rate, time.monotonic() - began, len(cut) / max(1, len(cut) - first))
-            due = job.asked_to_leave or time.monotonic() - saved >= 60 * checkpoint_minutes
+            due = first_says(job.asked_to_leave or time.monotonic() - saved >= 60 * checkpoint_minutes)
             if due and epoch + 1 < last_epoch:
                 _save(job, checkpoint, trainer, progress)
                 saved = time.monotonic()
@@ -150,16 +151,21 @@ def train(
 
 def finish(job: RunningJob, trainer: Trainer, history: list[dict[str, float]]) -> None:
     """Write what a training job ends with: the state, and next to it metrics.csv, a row an epoch."""
+    tensors = merge(training_tensors(trainer))
+    if not is_first():
+        return
     for unfinished in job.output.parent.glob(".metrics.csv.*.tmp"):  # of a killed run
         unfinished.unlink(missing_ok=True)
     with atomic(job.output.with_name("metrics.csv")) as temporary:
         pd.DataFrame(history).to_csv(temporary, index=False, lineterminator="\n")
-    save_tensors(job.output, training_tensors(trainer), {"epochs": len(history), "digest": job.digest})
+    save_tensors(job.output, tensors, {"epochs": len(history), "digest": job.digest})
 
 
 def _save(job: RunningJob, checkpoint: Path, trainer: Trainer, progress: dict[str, Any]) -> None:
-    tensors = training_tensors(trainer)
+    tensors = merge(training_tensors(trainer))
     _require_finite(progress["sums"], tensors, progress["epoch"])
+    if not is_first():
+        return
     # As lists: JSON here is sorted by key, and the columns of metrics.csv must keep their order.
     ordered = progress | {
         "sums": list(progress["sums"].items()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ from ikem.parallel_apply import parallel_apply
 from ikem.seeding import StepSeeds, seed_for
 from ikem.settings.encoders import EncoderOptions, Initialization
 from ikem.skeleton import Skeleton
+from ikem.training.process_group import gather, own
 
 
 class Branch(nn.Module):
@@ -58,6 +59,9 @@ class MomentumContrast(nn.Module):
     several modalities also `exchange_head.m.*`. What is drawn for a modality depends on the seed and the modality only
     (an exchange head also on how many there are), so states of single modalities load by name into one of several.
 
+    Where several processes share a job, each has the encoders and heads of its `own` modalities, and all queues; its
+    state holds these, and loads from a state of all.
+
     Args:
         modalities: names, in order.
         skeleton: gives the graph.
@@ -89,17 +93,17 @@ class MomentumContrast(nn.Module):
         exchanges: bool = True,
     ) -> None:
         super().__init__()
-        self.modalities = tuple(modalities)
+        self.modalities, self.own = tuple(modalities), own(modalities)
         self.key_momentum, self.temperature, self.top_k = key_momentum, temperature, top_k
         self.query, self.key, self.exchange_head = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         dims = settings.hidden_dim, settings.feature_dim
         with torch.random.fork_rng(devices=[]):  # the layers draw before `initialize` does
-            for name in self.modalities:
+            for name in self.own:
                 for branches in (self.query, self.key):
                     branches[name] = Branch(skeleton, settings, head(*dims))
                 if exchanges and len(self.modalities) > 1:
                     self.exchange_head[name] = exchange_head(*dims, len(self.modalities))
-        for name in self.modalities:
+        for name in self.own:
             initialize(self.query[name], seed_for(seed, "encoder", name), initialization)
             self.key[name].load_state_dict(self.query[name].state_dict())
             if name in self.exchange_head:
@@ -156,8 +160,9 @@ class MomentumContrast(nn.Module):
                 pairs = mined_losses(queries, keys, self.queue.stacked, self.temperature, self.top_k, **options)
                 losses = losses + pairs.sum(dim=1) / (len(names) - 1)
             if implicit:
-                heads = [self.exchange_head[name] for name in names]
+                heads = [self.exchange_head[name] for name in self.own]
                 exchanged = torch.stack([unit(head(part)) for head, part in zip(heads, embedded, strict=True)])
+                exchanged = gather(exchanged, len(names))
                 losses = losses + implicit_losses(exchanged, keys, self.queue.stacked, self.temperature, **options)
         else:
             each = zip(queries, keys, self.queue.stacked, strict=True)
@@ -175,7 +180,7 @@ class MomentumContrast(nn.Module):
         """Begin a step: the queues take the keys that are pending, the key encoders have their momentum (EMA) update.
 
         Args:
-            view: each modality (B, M, C, T, V) of the keys' view.
+            view: each modality (B, M, C, T, V) of the keys' view; those of this process.
             dropout_seed: fixes all dropout masks of the step.
             momentum_modalities: modalities whose key encoder is updated; None: all.
 
@@ -184,14 +189,15 @@ class MomentumContrast(nn.Module):
         """
         self.queue.flush()
         self._update_keys(self.modalities if momentum_modalities is None else momentum_modalities)
-        views = [(view[name], seed_for(dropout_seed, name, "key")) for name in self.modalities]
-        return torch.stack([key for _, key in parallel_apply([self.key[name] for name in self.modalities], views)])
+        views = [(view[name], seed_for(dropout_seed, name, "key")) for name in self.own]
+        keys = torch.stack([key for _, key in parallel_apply([self.key[name] for name in self.own], views)])
+        return gather(keys, len(self.modalities))
 
     def queries(self, view: Mapping[str, Tensor], dropout_seed: int | StepSeeds) -> tuple[list[Tensor], Tensor]:
-        """Embeddings (B, hidden_dim) of each of A modalities of the queries' view, and the queries (A, B, D)."""
-        views = [(view[name], seed_for(dropout_seed, name, "query")) for name in self.modalities]
-        embedded, queries = zip(*parallel_apply([self.query[name] for name in self.modalities], views), strict=True)
-        return list(embedded), torch.stack(queries)
+        """Embeddings (B, hidden_dim) of each of its own modalities, and the queries (A, B, D) of all A modalities."""
+        views = [(view[name], seed_for(dropout_seed, name, "query")) for name in self.own]
+        embedded, queries = zip(*parallel_apply([self.query[name] for name in self.own], views), strict=True)
+        return list(embedded), gather(torch.stack(queries), len(self.modalities))
 
     def own_keys(self, clips: Tensor | None) -> Tensor | None:
         """(B, K): which columns of the queues are older keys of a clip itself; None unless `mask_own_keys`."""
@@ -210,9 +216,16 @@ class MomentumContrast(nn.Module):
 
     def _update_keys(self, names: Collection[str]) -> None:
         """Move key parameters towards the queries'; BatchNorm buffers are the keys' own."""
-        for name in self.modalities:
+        for name in self.own:
             if name in names:
                 keys: list[Tensor] = list(self.key[name].parameters())
                 queries: list[Tensor] = list(self.query[name].parameters())
                 torch._foreach_mul_(keys, self.key_momentum)
                 torch._foreach_add_(keys, queries, alpha=1.0 - self.key_momentum)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *arguments: Any) -> None:
+        others = [name for name in self.modalities if name not in self.own]
+        parts = tuple(f"{prefix}{part}.{name}." for part in ("query", "key", "exchange_head") for name in others)
+        for key in [key for key in state_dict if key.startswith(parts)]:
+            del state_dict[key]
+        super()._load_from_state_dict(state_dict, prefix, *arguments)

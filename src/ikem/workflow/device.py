@@ -1,7 +1,7 @@
-"""Which device a job computes on, and that no two jobs of a machine share one.
+"""Which devices a job computes on, and that no two jobs of a machine share one.
 
-A job holds a file lock for its device until its process ends, however it ends. Devices named in CUDA_VISIBLE_DEVICES
-are the only ones considered; a device that a scheduler gave to the job alone is taken as it is.
+A job holds a file lock for each of its devices until its process ends, however it ends. Devices named in
+CUDA_VISIBLE_DEVICES are the only ones considered; a device that a scheduler gave to the job alone is taken as it is.
 
 IKEM_PRETEND_DEVICES=n simulates n devices where there are none: they are handed out like real ones, and the job
 computes on the CPU.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import random
 import tempfile
 import time
 from collections.abc import Iterator
@@ -31,17 +32,25 @@ _SCHEDULERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID", "KUBERNE
 
 @contextlib.contextmanager
 def one_device(wanted: str, job: RunContext) -> Iterator[torch.device]:
-    """Yield the device to compute on; a GPU is this process's own while the block runs.
+    """Yield the device to compute on; see `own_devices`."""
+    with own_devices(wanted, 1, job) as (device,):
+        yield device
+
+
+@contextlib.contextmanager
+def own_devices(wanted: str, count: int, job: RunContext) -> Iterator[list[torch.device]]:
+    """Yield the devices to compute on; GPUs are this job's own while the block runs.
 
     In the block the process computes with the precision of the job (float32 if its settings have none), and on a GPU
     with deterministic algorithms.
 
     Args:
         wanted: "cpu", "cuda", or "auto" (a GPU where there is one).
-        job: gets the name of the device in words, and its arithmetic.
+        count: of devices. The CPU counts as often as it is needed.
+        job: gets the names of the devices in words, and their arithmetic.
 
     Raises:
-        InputError: "cuda" is wanted and there is none, or the device lacks the precision.
+        InputError: "cuda" is wanted and there is none, there are fewer GPUs, or the device lacks the precision.
     """
     names = [] if wanted == "cpu" else usable_devices()
     if not names:
@@ -50,18 +59,24 @@ def one_device(wanted: str, job: RunContext) -> Iterator[torch.device]:
         if wanted == "auto":
             logger.info("no GPU can be used here: computing on the CPU")
         with _use(torch.device("cpu"), "cpu", job) as device:
-            yield device
+            yield [device] * count
         return
+    if len(names) < count:
+        raise InputError(
+            f"{count} GPUs are needed for one job, and {len(names)} can be used here",
+            location="compute.processes_per_job",
+            hint="Ask for fewer, or set compute.device to cpu",
+        )
     scheduler = _scheduler()
-    if scheduler and len(names) == 1:
-        logger.info("device %s, as the scheduler gave it", names[0])
-        with _use_gpu(0, names[0], job) as device:
-            yield device
+    if scheduler and len(names) == count:
+        logger.info("device %s, as the scheduler gave it", ", ".join(names))
+        with _use_gpus(list(range(count)), names, job) as devices:
+            yield devices
         return
-    with _lease(names, os.environ[scheduler] if scheduler else "") as index:
-        logger.info("device %s of %s", names[index], ", ".join(names))
-        with _use_gpu(index, names[index], job) as device:
-            yield device
+    with _lease(names, os.environ[scheduler] if scheduler else "", count) as indices:
+        logger.info("device %s of %s", ", ".join(names[index] for index in indices), ", ".join(names))
+        with _use_gpus(indices, names, job) as devices:
+            yield devices
 
 
 def usable_devices() -> list[str]:
@@ -84,14 +99,16 @@ def _scheduler() -> str | None:
 
 
 @contextlib.contextmanager
-def _use_gpu(index: int, name: str, job: RunContext) -> Iterator[torch.device]:
+def _use_gpus(indices: list[int], names: list[str], job: RunContext) -> Iterator[list[torch.device]]:
     if os.environ.get("IKEM_PRETEND_DEVICES"):
-        with _use(torch.device("cpu"), f"cpu (pretended device {name})", job) as device:
-            yield device
+        pretended = ", ".join(names[index] for index in indices)
+        with _use(torch.device("cpu"), f"cpu (pretended device {pretended})", job) as device:
+            yield [device] * len(indices)
         return
-    device = torch.device("cuda", index)
-    with torch.cuda.device(device), _use(device, torch.cuda.get_device_name(device), job):
-        yield device
+    devices = [torch.device("cuda", index) for index in indices]
+    title = torch.cuda.get_device_name(devices[0])
+    with torch.cuda.device(devices[0]), _use(devices[0], f"{len(devices)} x {title}" if devices[1:] else title, job):
+        yield devices
 
 
 @contextlib.contextmanager
@@ -103,8 +120,8 @@ def _use(device: torch.device, name: str, job: RunContext) -> Iterator[torch.dev
 
 
 @contextlib.contextmanager
-def _lease(names: list[str], allocation: str) -> Iterator[int]:
-    """Yield the index in `names` of a device whose lock is held; wait for one if all are taken.
+def _lease(names: list[str], allocation: str, count: int) -> Iterator[list[int]]:
+    """Yield the indices in `names` of `count` devices whose locks are held; wait while fewer are free.
 
     Args:
         allocation: of the scheduler; the numbers of devices may count within it.
@@ -112,21 +129,22 @@ def _lease(names: list[str], allocation: str) -> Iterator[int]:
     folder = _lock_folder()
     reported = False
     while True:
-        for index, name in enumerate(names):
-            lock = filelock.FileLock(folder / f"{_lock_name(index, name, allocation)}.lock")
-            try:
-                lock.acquire(timeout=0)
-            except filelock.Timeout:
-                continue
-            try:
-                yield index
-            finally:
-                lock.release()
-            return
+        with contextlib.ExitStack() as locks:  # all or none: two jobs that each hold a part would wait for one another
+            found: list[int] = []
+            for index, name in enumerate(names):
+                lock = filelock.FileLock(folder / f"{_lock_name(index, name, allocation)}.lock")
+                with contextlib.suppress(filelock.Timeout):
+                    locks.enter_context(lock.acquire(timeout=0))
+                    found.append(index)
+                if len(found) == count:
+                    yield found
+                    return
         if not reported:
-            logger.info("all of the devices %s are taken: waiting for one", ", ".join(names))
+            taken = "all" if count == 1 else f"all but {len(found)}"
+            wanted = "one" if count == 1 else f"{count}"
+            logger.info("%s of the devices %s are taken: waiting for %s", taken, ", ".join(names), wanted)
             reported = True
-        time.sleep(0.5)
+        time.sleep(random.uniform(0.3, 0.7))  # noqa: S311 - so that two jobs that want several do not meet every time
 
 
 def _lock_name(index: int, name: str, allocation: str) -> str:

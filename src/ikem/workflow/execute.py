@@ -24,6 +24,7 @@ class Options:
     processes: int = 1
     data: Path = Path("data")
     cuda_graph: str = "off"
+    processes_per_job: int = 1
 
 
 def run_job(

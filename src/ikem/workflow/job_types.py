@@ -212,6 +212,12 @@ def _evaluation(evaluation: Evaluation, config: Config, keys: Keys) -> Descripti
     return settings, inputs | states
 
 
+def processes_of(config: Config, settings: Mapping[str, Any]) -> int:
+    """How many processes share a job with these settings: as the config says, but at most one for each modality."""
+    wanted = config.compute.processes_per_job.get(settings["kind"], 1)
+    return min(wanted, len(settings["modalities"])) if wanted > 1 else 1
+
+
 _DATA = "ikem.workflow.data_jobs"
 _FIRST = 1000
 """Priority of data jobs: everything waits for them."""

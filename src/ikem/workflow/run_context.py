@@ -42,6 +42,8 @@ class RunContext:
         device: the device the job computes on, in words.
         arithmetic: see `ikem.training.precision.description`; empty for jobs that train and evaluate nothing.
         title: the job in words, as `status` shows it.
+        log: file of its log.
+        processes: number of processes that share its training.
         others: files that the job writes next to its output.
     """
 
@@ -52,6 +54,7 @@ class RunContext:
         inputs: Mapping[str, Path],
         leaving: Leaving | None = None,
         title: str = "",
+        log: Path | None = None,
     ) -> None:
         # One spelling, whether they come from a command line or from the plan: results follow it to the byte.
         self.settings: dict[str, Any] = json.loads(canonical_json(settings))
@@ -60,7 +63,7 @@ class RunContext:
         self.device = "cpu"
         self.arithmetic: dict[str, str] = {}
         self.others: list[Path] = []
-        self.title = title
+        self.title, self.log, self.processes = title, log, 1
         self.inputs = {name: _check_input(name, path, self.settings) for name, path in inputs.items()}
         self._leaving = leaving or Leaving()
 
@@ -171,13 +174,13 @@ def running(
         _locked(output),
         logging_to(log, title),
         crashes_logged(log),
-        _faults_in_words(settings),
+        faults_in_words(settings),
         Leaving.heeding() as leaving,
     ):
         logger.info("%s%s", START, title)
         _remove_unfinished(output)
         started, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
-        job = RunContext(settings, output, inputs, leaving, title)
+        job = RunContext(settings, output, inputs, leaving, title, log)
         yield job
         with job.saving():
             _conclude(job, started, time.monotonic() - clock)
@@ -197,6 +200,7 @@ def _conclude(job: RunContext, started: datetime.datetime, seconds: float) -> No
             "stamps": {name: stamp_of(path) for name, path in files.items()},
             "device": job.device,
             "arithmetic": job.arithmetic,
+            **({"processes": job.processes} if job.processes > 1 else {}),
             "versions": versions(),
             "commit": commit(),
             "code": code_digest(job.settings),
@@ -230,7 +234,7 @@ def _remove_unfinished(output: Path) -> None:
 
 
 @contextlib.contextmanager
-def _faults_in_words(settings: Mapping[str, Any]) -> Iterator[None]:
+def faults_in_words(settings: Mapping[str, Any]) -> Iterator[None]:
     """What the machine lacks is reported in words. (A process that the kernel kills says nothing; `status` does.)"""
     try:
         yield

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from ikem.errors import Interrupted
 
-_SIGNALS = (
+SIGNALS = (
     signal.SIGTERM,
     signal.SIGINT,
     signal.SIGQUIT,
@@ -58,7 +58,7 @@ class Leaving:
             return
         leaving = cls()
         numbers = [
-            number for number in _SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+            number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
         ]
         previous = {number: signal.signal(number, leaving._on_signal) for number in numbers}
         try:

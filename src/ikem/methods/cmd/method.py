@@ -58,6 +58,7 @@ METHOD = Method(
             summary="CMD: the modalities of a method learn from one another.",
             trainer="ikem.methods.cmd.trainer:CMDTrainer",
             settings=_settings,
+            divisible=True,
         ),
     ),
     teaches=True,

@@ -47,6 +47,7 @@ METHOD = Method(
             settings=_exchange,
             inputs=lambda context: context.states(MOMENTUM_CONTRAST),
             follows=(MOMENTUM_CONTRAST,),
+            divisible=True,
         ),
     ),
     teaches=True,

@@ -88,8 +88,7 @@ class MomentumContrastTrainer:
 
     def compute(self, batch: Batch, epoch: int, dropout_seed: int | StepSeeds) -> dict[str, Tensor]:
         """A step; see `ikem.training.graph.GraphTrainer`."""
-        names = self.settings["modalities"]
-        views = [generate_all(names, each, batch.frames, self.skeleton) for each in self.positions(batch)]
+        views = [generate_all(self.model.own, each, batch.frames, self.skeleton) for each in self.positions(batch)]
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.device, self.settings["precision"]):
             losses = self.losses(views, epoch, dropout_seed, batch.rows)
