@@ -75,6 +75,11 @@ def test_shipped_configs_are_valid(path: Path) -> None:
         ("datasets.tiny.archives", {"a": {"file": "x"}}, ["datasets.tiny.archives: this or synthetic"]),
         ("compute.device", "tpu", ["compute.device: 'tpu'", "'cuda'"]),
         ("compute.train.gpu", 2, ["compute.train.gpu: 2", "at most 1"]),
+        (
+            "compute.processes_per_job.supervised",
+            2,
+            ["processes_per_job.supervised: its jobs cannot be divided; allowed"],
+        ),
         ("results", ".", ["results: '.'", "folder of their own"]),
         ("datasets.tiny.skeleton", "ntu-25", ["datasets.tiny.skeleton: 'ntu-25'", "did you mean 'ntu25'?"]),
     ],

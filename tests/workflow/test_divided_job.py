@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-import torch
 
 from ikem.training.checkpoint import load_tensors
 from job_support import Process, Workshop, same, until
+
 
 def start(workshop: Workshop, folder: Path, processes: int = 2, minutes: float = 60, **keys: str) -> Process:
     job = workshop.job(**({"kind": "ikem", "method": "ikem-3"} | keys))
@@ -49,7 +49,7 @@ def test_two_processes_are_one(workshop: Workshop, tmp_path: Path) -> None:
     record = json.loads(process.output.with_name("state.safetensors.run.json").read_text())
     assert record["processes"] == 2
     assert "2 processes share the modalities joint, motion, bone" in process.printed
-    assert process.printed.count("epoch 5/8") == 1
+    assert process.printed.count("epoch 5/8: ") == 2  # how it began and ended, from one process
 
 
 @pytest.mark.parametrize("killed, next_processes", [(0, 1), (1, 2)])
@@ -65,17 +65,6 @@ def test_one_is_killed_and_the_job_resumes(
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert "error: " not in process.printed
     again = start(workshop, tmp_path, next_processes)
-    assert again.wait() == 0, again.printed
-    assert "resuming from epoch 6, step" in again.printed
-    assert_same_result(workshop, again.output)
-
-
-def test_two_processes_resume_what_one_began(workshop: Workshop, tmp_path: Path) -> None:
-    process = start(workshop, tmp_path, 1, minutes=0)
-    assert until(lambda: "checkpoint written (epoch 6, step 1)" in process.printed, pause=0.001), process.printed
-    process.send(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    again = start(workshop, tmp_path)
     assert again.wait() == 0, again.printed
     assert "resuming from epoch 6, step" in again.printed
     assert_same_result(workshop, again.output)

@@ -64,6 +64,23 @@ def test_lsf_gives_a_gpu_to_every_rule_that_computes_on_one(tmp_path: Path) -> N
     assert {"momentum_contrast", "embed", "linear"} <= asked
 
 
+def test_a_divided_job_asks_for_a_gpu_for_each_process(tmp_path: Path) -> None:
+    """At most one for each modality; other jobs ask for what they always do."""
+    divided = "compute={processes_per_job: {ikem: 2, crossclr: 5}, threads: 2, train: {mem_mb: 1000}}"
+    command = ["snakemake", "-n", "-p", "--cores", "8", "--configfile", str(TINY), "--config", f"results={tmp_path}"]
+    ran = subprocess.run(
+        [*command, divided], cwd=ROOT, env=snakemake_environment(), capture_output=True, text=True, timeout=120
+    )
+    shown = ran.stdout + ran.stderr
+    assert ran.returncode == 0, shown
+    for rule, count in (("ikem", 2), ("crossclr", 2), ("momentum_contrast", 1)):
+        block = next(part for part in re.split(r"^(?=rule )", shown, flags=re.M) if part.startswith(f"rule {rule}:"))
+        assert re.search(rf"threads: {2 * count}\b", block)
+        assert re.search(rf"gpu={count}\b", block) and f"mem_mb={1000 * count}," in block
+        assert f"-gpu num={count}" in block
+        assert (f"--processes-per-job={count}" in block) == (count > 1)
+
+
 def test_the_pod_runs_the_profile() -> None:
     pod = yaml.safe_load((ROOT / "profiles" / "kubernetes" / "job.yaml").read_text())["spec"]["template"]["spec"]
     (container,) = pod["containers"]

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def run_divided(job: RunContext, work: Work, devices: Sequence[torch.device]) ->
 
     Raises:
         InputError, Interrupted: what the first process that failed raised.
-        Exception: it failed with another error; the text has its traceback.
+        RuntimeError: it failed with another error; the text has its traceback.
     """
     part = JobPart(
         job.settings, job.output, job.digest, job.title, job.checkpoint_digest, job.checkpoint(), Leaving()
@@ -102,12 +103,14 @@ def run_divided(job: RunContext, work: Work, devices: Sequence[torch.device]) ->
                     asked = True
                     os.kill(context.pids()[0], signal.SIGTERM)
         except (mp.ProcessExitedException, mp.ProcessRaisedException) as error:
-            if not reports.empty():
-                job.leave_if_asked()
-                raise reports.get() from None
             if isinstance(error, mp.ProcessExitedException) and error.signal_name:
                 _end_as(error, job)
-            raise
+            if reports.empty():
+                raise
+            reported = reports.get()  # the first one is the cause of others
+            if isinstance(reported, Interrupted):
+                job.leave_if_asked()
+            raise reported from None
         finally:
             for process in context.processes:
                 process.kill()
@@ -134,7 +137,7 @@ def _process(
     store: str,
     reports: Any,
 ) -> None:
-    """One of the processes: an error that a user can read goes to `reports`, and the process exits with 1."""
+    """One of the processes: its error goes to `reports`, and it exits with 1."""
     mp._prctl_pr_set_pdeathsig(signal.SIGKILL)  # if the process of the job is killed, so is this one
     use_threads(int(part.settings["threads"]))
     keep_memory()
@@ -154,6 +157,9 @@ def _process(
                 _work(rank, work, part, devices, store)
         except (InputError, Interrupted) as error:
             reports.put(error)
+            sys.exit(1)
+        except Exception:
+            reports.put(RuntimeError(f"process {rank} of {len(devices)} failed:\n{traceback.format_exc()}"))
             sys.exit(1)
 
 
