@@ -78,7 +78,7 @@ def test_shipped_configs_are_valid(path: Path) -> None:
         (
             "compute.processes_per_job.supervised",
             2,
-            ["processes_per_job.supervised: its jobs cannot be divided; allowed"],
+            ["job.supervised: its jobs cannot be divided; allowed are"],
         ),
         ("results", ".", ["results: '.'", "folder of their own"]),
         ("datasets.tiny.skeleton", "ntu-25", ["datasets.tiny.skeleton: 'ntu-25'", "did you mean 'ntu25'?"]),

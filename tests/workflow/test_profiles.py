@@ -66,7 +66,7 @@ def test_lsf_gives_a_gpu_to_every_rule_that_computes_on_one(tmp_path: Path) -> N
 
 def test_a_divided_job_asks_for_a_gpu_for_each_process(tmp_path: Path) -> None:
     """At most one for each modality; other jobs ask for what they always do."""
-    divided = "compute={processes_per_job: {ikem: 2, crossclr: 5}, threads: 2, train: {mem_mb: 1000}}"
+    divided = "compute={processes_per_job: {ikem: 2, crossclr: 5}, threads: 2, train: {gpu: 1, mem_mb: 1000}}"
     command = ["snakemake", "-n", "-p", "--cores", "8", "--configfile", str(TINY), "--config", f"results={tmp_path}"]
     ran = subprocess.run(
         [*command, divided], cwd=ROOT, env=snakemake_environment(), capture_output=True, text=True, timeout=120
