@@ -1,8 +1,8 @@
 """What the documentation site has besides docs/: a hook of MkDocs (`mkdocs.yml` names it, `make site` runs it).
 
-Pages are generated from declarations (methods, evaluations), the schema of a config, the rules, the command line and the
-docstrings; none of them is kept in git. Formulas become MathML, which browsers draw by themselves. A link from docs/ to
-another file of the repository leads to a page that shows that file.
+Pages are generated from declarations (methods, evaluations), the schema of a config, the rules, the command line and
+the docstrings; none of them is kept in git. Formulas become MathML, which browsers draw by themselves. A link from
+docs/ to another file of the repository leads to a page that shows that file.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ from ikem.registry import Source
 from ikem.report.literature import published_results
 from ikem.settings.config_schema import config_schema
 from ikem.workflow.job_types import JOB_TYPES
+from ikem.yaml_loading import read_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "ikem"
 SCHEMA = config_schema()
 SECTIONS: dict[str, Any] = SCHEMA["$defs"]
-LIBRARY = yaml.safe_load((PACKAGE / "published.yaml").read_text(encoding="utf-8"))
+LIBRARY = read_yaml(PACKAGE / "published.yaml")
 ALWAYS = ("CONTRIBUTING.md", "CHANGELOG.md")
 """Files outside docs/ that the navigation names."""
 
@@ -47,7 +48,7 @@ ALWAYS = ("CONTRIBUTING.md", "CHANGELOG.md")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Headings get the anchors that repository hosts give them; ```math is a formula; folders of the navigation open."""
+    """Anchors of headings are those of repository hosts, ```math is a formula, folders of the navigation open."""
     config.mdx_configs["toc"]["slugify"] = slugify(case="lower")
     config.mdx_configs["pymdownx.superfences"] = {
         "custom_fences": [{"name": "math", "class": "arithmatex", "format": arithmatex_fenced_format(which="generic")}]
@@ -100,8 +101,8 @@ def _opened(nav: Any) -> Any:
 def _mathml(found: re.Match[str]) -> str:
     formula = html.unescape(found[2]).strip()
     written = convert(formula, display="block" if found[1] == "div" else "inline")
-    if "\\" in written:
-        raise ValueError(f"a formula has a command that latex2mathml does not know: {formula}")
+    if "\\" in written or "&amp;" in written:
+        raise ValueError(f"latex2mathml cannot write this formula: {formula}")
     return f'<div class="formula">{written}</div>' if found[1] == "div" else written
 
 
@@ -187,25 +188,21 @@ def _method(kind: str) -> str:
     method = METHODS[kind]
     entries = {name: entry for name, entry in LIBRARY["methods"].items() if entry["kind"] == kind}
     stages = [
-        (
-            f"[`{stage.name}`](../reference/rules.md#{stage.name})",
-            stage.summary,
-            "each modality" if stage.per_modality else "the method",
-            "a recipe" if stage.shared else "the method",
-            ", ".join(f"`{before.name}`" for before in stage.follows) or "-",
-            f"`{stage.trainer}`",
-        )
+        f"**[`{stage.name}`](../reference/rules.md#{stage.name})**: {stage.summary} "
+        + ("There is a job for each modality" if stage.per_modality else "There is one job for all modalities")
+        + (", shared by all methods of a recipe. " if stage.shared else ". ")
+        + "".join(f"It starts from `{before.name}`. " for before in stage.follows)
+        + f"Trainer: `{stage.trainer}`."
         for stage in method.stages
     ]
-    head = ("stage", "what it does", "a job for", "its jobs belong to", "starts from", "trainer")
     parts = [
         f"# {method.title}",
         method.summary,
-        f"`kind: {kind}` in the [`methods`](../reference/configuration.md#methods) of a config. The formulas, and where the "
-        "published code differs: [Methods](../method.md).",
+        f"`kind: {kind}` in the [`methods`](../reference/configuration.md#methods) of a config. The formulas, "
+        "and where the published code differs: [The method](../method.md).",
         _source(method.source),
         _may(method),
-        "## Stages\n\n" + _table(head, stages),
+        "## Stages\n\n" + "\n\n".join(stages),
         "## Options\n\n" + _options(method.options.__name__, "../reference/configuration.md"),
         _entries("methods", entries),
         _published(entry["published_as"] for entry in entries.values() if "published_as" in entry),
@@ -251,7 +248,15 @@ def _entries(group: str, entries: Mapping[str, Any]) -> str:
 def _published(names: Iterable[str]) -> str:
     wanted = set(names)
     rows = [
-        (item.streams, item.dataset, item.protocol, item.evaluation, item.top1, item.selection or "not stated", item.source)
+        (
+            item.streams,
+            item.dataset,
+            item.protocol,
+            item.evaluation,
+            item.top1,
+            item.selection or "not stated",
+            item.source,
+        )
         for item in published_results()
         if item.method in wanted
     ]
@@ -264,7 +269,7 @@ def _published(names: Iterable[str]) -> str:
 
 
 def _anchor(name: str) -> str:
-    return name.lower()
+    return f"section-{name.lower()}"
 
 
 def _options(section: str, page: str = "") -> str:
@@ -309,7 +314,7 @@ def _type(value: Mapping[str, Any], page: str) -> str:
 
 def _bounds(value: Mapping[str, Any]) -> str:
     words = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-    found = [f"{word} {value[key]:g}" for key, word in words.items() if key in value]
+    found = [f"{word} {value[key]:,}" for key, word in words.items() if key in value]
     return f", {', '.join(found)}" if found else ""
 
 
@@ -328,8 +333,8 @@ def _named(value: Any) -> Iterator[str]:
 def _configuration() -> str:
     parts = [
         "# Configuration",
-        "Every key of a config, with its type, its default and its meaning. A config is laid over the published entries of the "
-        "library, so an entry that only changes one key of them needs no other. How files are written, and combined: "
+        "Every key of a config, with its type, its default and its meaning. A config is laid over the published entries of "
+        "the library, so an entry that only changes one key of them needs no other. How files are written, and combined: "
         "[config/README.md](../../config/README.md). The same as JSON Schema, for editors: `python -m ikem schema`.",
     ]
     shown: set[str] = set()
@@ -339,12 +344,13 @@ def _configuration() -> str:
             return
         shown.add(name)
         properties = SECTIONS[name]["properties"]
-        yield f"### {name}\n\n{_cell(SECTIONS[name]['description'])}\n\n{_options(name)}"
+        yield f"### {name} {{#{_anchor(name)}}}\n\n{_cell(SECTIONS[name]['description'])}\n\n{_options(name)}"
         for other in dict.fromkeys(_named(properties)):
             yield from section(other)
 
     for key, value in SCHEMA["properties"].items():
-        parts.append(f"## {key}\n\n{_cell(value['description'])}\n\n{_table(('type', 'default'), [_row(key, value, '')[1:3]])}")
+        _, kind, default, meaning = _row(key, value, "")
+        parts.append(f"## {key}\n\n{meaning}\n\nType: {kind}. Default: {default}.")
         for name in dict.fromkeys(_named(value)):
             parts += section(name)
     if missing := set(SECTIONS) - shown:
@@ -367,11 +373,13 @@ def _rules() -> str:
     titles = {"data": "Data", "train": "Training", "evaluate": "Evaluation", "report": "Report"}
     parts = [
         "# Rules",
-        "`snakemake NAME` asks for a rule without wildcards, `snakemake PATH` for a file. Each rule below is one job type, which "
-        "`python -m ikem status` names by the same word. Training rules follow from the stages of the registered methods, "
-        "evaluation rules from the registered evaluations. Outputs are below the results folder.",
+        "`snakemake NAME` asks for a rule without wildcards, `snakemake PATH` for a file. Each rule below is one job type, "
+        "which `python -m ikem status` names by the same word. Training rules follow from the stages of the registered "
+        "methods, evaluation rules from the registered evaluations. Outputs are below the results folder.",
         "## To ask for",
-        _table(("rule", "what it does"), [(f"`{name}`", text) for name, text in rules.items() if name not in JOB_TYPES]),
+        _table(
+            ("rule", "what it does"), [(f"`{name}`", text) for name, text in rules.items() if name not in JOB_TYPES]
+        ),
     ]
     for group, names in groups.items():
         if names:
