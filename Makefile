@@ -76,7 +76,7 @@ schema: $(VENV)/ready
 	python -m ikem schema > config/schema.json
 
 site: $(VENV)/ready
-	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 bench: $(VENV)/ready
 	python -m benchmarks

@@ -21,7 +21,7 @@ import typer.main
 import yaml
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 from pymdownx.arithmatex import arithmatex_fenced_format
 from pymdownx.slugs import slugify
@@ -69,7 +69,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
                 pages[target] = _source_page(path)
                 pending.append((target, pages[target]))
     for uri, text in pages.items():
-        files.append(File.generated(config, uri, content=text))
+        level = InclusionLevel.INCLUDED if uri in _pages() else InclusionLevel.NOT_IN_NAV
+        files.append(File.generated(config, uri, content=text, inclusion=level))
     return files
 
 
@@ -333,9 +334,9 @@ def _named(value: Any) -> Iterator[str]:
 def _configuration() -> str:
     parts = [
         "# Configuration",
-        "Every key of a config, with its type, its default and its meaning. A config is laid over the published entries of "
-        "the library, so an entry that only changes one key of them needs no other. How files are written, and combined: "
-        "[config/README.md](../../config/README.md). The same as JSON Schema, for editors: `python -m ikem schema`.",
+        "Every key of a config, with its type, its default and its meaning. A config is laid over the published "
+        "entries of the library, so an entry that changes one key of them needs no other. How files are written, and "
+        "combined: [config/README.md](../../config/README.md). As JSON Schema, for editors: `python -m ikem schema`.",
     ]
     shown: set[str] = set()
 
@@ -373,9 +374,9 @@ def _rules() -> str:
     titles = {"data": "Data", "train": "Training", "evaluate": "Evaluation", "report": "Report"}
     parts = [
         "# Rules",
-        "`snakemake NAME` asks for a rule without wildcards, `snakemake PATH` for a file. Each rule below is one job type, "
-        "which `python -m ikem status` names by the same word. Training rules follow from the stages of the registered "
-        "methods, evaluation rules from the registered evaluations. Outputs are below the results folder.",
+        "`snakemake NAME` asks for a rule without wildcards, `snakemake PATH` for a file. Each rule below is one job "
+        "type, which `python -m ikem status` names by the same word. Training rules follow from the stages of the "
+        "registered methods, evaluation rules from the registered evaluations. Outputs are below the results folder.",
         "## To ask for",
         _table(
             ("rule", "what it does"), [(f"`{name}`", text) for name, text in rules.items() if name not in JOB_TYPES]
