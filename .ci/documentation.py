@@ -274,13 +274,13 @@ def _anchor(name: str) -> str:
 
 
 def _options(section: str, page: str = "") -> str:
-    head = ("key", "type", "default", "meaning")
+    head = ("key", "meaning", "type", "default")
     return _table(head, [_row(key, value, page) for key, value in SECTIONS[section]["properties"].items()])
 
 
 def _row(key: str, value: Mapping[str, Any], page: str) -> tuple[str, str, str, str]:
     default = f"`{_short(value['default'])}`" if "default" in value else "-"
-    return f"`{key}`", _type(value, page), default, _cell(value["description"])
+    return f"`{key}`", _cell(value["description"]), _type(value, page), default
 
 
 def _short(value: Any) -> str:
@@ -308,7 +308,7 @@ def _type(value: Mapping[str, Any], page: str) -> str:
         return f"by name: {_type(entry, page)}"
     if value.get("type") == "array":
         items = value.get("prefixItems") or [value["items"]]
-        return "list of " + ", ".join(dict.fromkeys(_type(item, page) for item in items))
+        return "list of: " + ", ".join(dict.fromkeys(_type(item, page) for item in items))
     words = {"string": "text", "integer": "whole number", "boolean": "true or false", "object": "section"}
     return words.get(value.get("type", ""), value.get("type", "anything")) + _bounds(value)
 
@@ -350,7 +350,7 @@ def _configuration() -> str:
             yield from section(other)
 
     for key, value in SCHEMA["properties"].items():
-        _, kind, default, meaning = _row(key, value, "")
+        _, meaning, kind, default = _row(key, value, "")
         parts.append(f"## {key}\n\n{meaning}\n\nType: {kind}. Default: {default}.")
         for name in dict.fromkeys(_named(value)):
             parts += section(name)
