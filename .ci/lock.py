@@ -1,7 +1,7 @@
 """Write the locks from pyproject.toml: exact versions with hashes, for every system (`make lock`).
 
 requirements.txt            what a run needs: the package and Snakemake, but for PyTorch
-requirements-dev.txt        the same, and what tests and linters need
+requirements-dev.txt        the same, and what tests, linters and the documentation site need
 requirements-torch.txt      PyTorch as PyPI has it, for Linux with CUDA's libraries
 requirements-torch-cpu.txt  PyTorch for Linux without CUDA, which PyPI has not
 
@@ -22,7 +22,7 @@ HEADER = f"# {{}}\n# Written by `make lock` for Python {PYTHON} or later.\n"
 CPU = "requirements-torch-cpu.txt"
 TITLES = {
     "requirements.txt": "The package and Snakemake, but for PyTorch.",
-    "requirements-dev.txt": "Tests and linters.",
+    "requirements-dev.txt": "Tests, linters and the documentation site.",
     "requirements-torch.txt": "PyTorch as PyPI has it, for Linux with CUDA's libraries.",
     CPU: "PyTorch for x86-64 Linux without CUDA, from PyTorch's own index.",
 }

@@ -131,9 +131,9 @@ class Config(Settings):
     benchmark: tuple[Block, ...] = Field(min_length=1, max_length=1000, strict=False)
     """What is to be run."""
     comparisons: Comparisons = Comparisons()
-    """How tables compare methods."""
+    """How tables compare methods: baselines, level and draws."""
     figures: Figures = Figures()
-    """How figures are written."""
+    """How figures are written: their file formats."""
     compute: Compute = Compute()
     """Where and how jobs compute, and what they ask of a scheduler."""
 

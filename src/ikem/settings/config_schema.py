@@ -15,10 +15,13 @@ def config_schema() -> dict[str, Any]:
     """The schema of a file, which may give single keys of an entry and leave the others to the library.
 
     The schema of a whole config (`Config.model_json_schema()`) asks each entry for all its required keys, `kind` too.
-    Here these are optional and their descriptions name them; a method or an evaluation may fit any kind.
+    Here these are optional and their descriptions name them; a method or an evaluation may fit any kind. A `kind`
+    without a description has that of its section.
     """
     schema = Config.model_json_schema()
     for name, section in (*schema["$defs"].items(), (schema["title"], schema)):
+        if "kind" in section["properties"]:  # what it chooses, for whoever reads the key in an editor
+            section["properties"]["kind"].setdefault("description", section["description"].split("\n\n")[0])
         for key in section.get("required", ()) if name not in _NOT_LAID_OVER else ():
             value = section["properties"][key]
             value["description"] = f"{value.get('description', '')} Required in an entry of your own.".strip()

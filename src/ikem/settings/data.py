@@ -153,7 +153,7 @@ class Paper(Settings):
     arxiv: Text | None = None
     """arXiv id."""
     doi: Text | None = None
-    """DOI."""
+    """DOI of the paper."""
 
 
 class Dataset(Settings):

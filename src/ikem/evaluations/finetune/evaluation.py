@@ -26,6 +26,7 @@ class Finetune(EvaluationOptions):
     sampling: Literal["per-class", "uniform"] = "per-class"
     """round(fraction x clips) of each class, at least one; or the whole number drawn uniformly."""
     schedule: LabelSchedule = LabelSchedule()
+    """Schedule of training encoder and classifier with labels."""
     augmentations: tuple[AugmentationEntry, ...] = Field(PUBLISHED, max_length=100, strict=False)
     """What changes the training clips, in this order; an empty list: nothing."""
     layer_decay: float = Field(1.0, gt=0, le=1)

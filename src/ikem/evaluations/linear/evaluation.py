@@ -19,6 +19,7 @@ class Linear(EvaluationOptions):
 
     kind: Literal["linear"]
     schedule: LinearSchedule = LinearSchedule()
+    """Schedule of the classifiers: epochs, batch size, learning rate and its decay."""
 
     @property
     def title(self) -> str:

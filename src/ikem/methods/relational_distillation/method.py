@@ -25,7 +25,9 @@ class RelationalDistillation(MethodOptions):
     top_k: int = Field(1, ge=1, le=Count)
     """Positives mined for each clip by each teacher modality."""
     contrast: Relation = Relation()
+    """Queue of the teacher's features, and temperature."""
     schedule: DistillationSchedule = DistillationSchedule()
+    """Schedule of distillation."""
     mining_queue: Literal["corrected", "published"] = "corrected"
     """Queue that angular velocity mines in: its own, or the bone queue as in the published code."""
     teacher_mode: Literal["evaluation", "published"] = "evaluation"

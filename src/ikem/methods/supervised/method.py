@@ -14,6 +14,7 @@ class Supervised(MethodOptions):
 
     kind: Literal["supervised"]
     schedule: LabelSchedule = LabelSchedule()
+    """Schedule of training with labels."""
 
 
 def _settings(context: StageContext) -> dict[str, Any]:
