@@ -162,9 +162,7 @@ def _check_skeleton(path: Path, suffix: str, skeleton: Skeleton) -> None:
         )
 
 
-def _members(
-    archive: Archive, members: Sequence[Member], reading: Reading
-) -> Iterator[tuple[Recording | Reject, str]]:
+def _members(archive: Archive, members: Sequence[Member], reading: Reading) -> Iterator[tuple[Recording | Reject, str]]:
     usable = []
     for member in members:
         if member.problem is None:

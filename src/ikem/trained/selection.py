@@ -59,9 +59,7 @@ class Run:
     def states(self) -> dict[str, Job]:
         """For each modality the job whose state holds its encoder."""
         prefix = "state_"
-        return {
-            name.removeprefix(prefix): job for name, job in self.embed.inputs.items() if name.startswith(prefix)
-        }
+        return {name.removeprefix(prefix): job for name, job in self.embed.inputs.items() if name.startswith(prefix)}
 
     @property
     def classifiers(self) -> dict[str, Job]:
@@ -171,7 +169,9 @@ def _runs(path: Path, options: Options) -> Iterator[Run]:
     meant = [
         run
         for run in runs
-        if given.items() <= run.keys.items() and (entry is None or entry in run.evaluations) and _within(path, root, run)
+        if given.items() <= run.keys.items()
+        and (entry is None or entry in run.evaluations)
+        and _within(path, root, run)
     ]
     there = [run for run in meant if all(job.output.exists() for job in run.states.values())]
     if not there:
