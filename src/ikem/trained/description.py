@@ -53,7 +53,7 @@ class Provenance(Settings):
     versions: dict[Text, Text]
     """Versions of the packages that trained."""
     figures: tuple[Figure, ...]
-    """What the results say of it."""
+    """What the results say of the frozen encoders."""
 
 
 class Description(Settings):

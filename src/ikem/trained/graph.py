@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -83,37 +83,48 @@ def example(trained: Trained, clips: int, seed: int = 0) -> tuple[Tensor, Tensor
     return torch.from_numpy(position), torch.from_numpy(random.integers(20, 300, clips))
 
 
-def export_graph(trained: Trained, path: Path) -> float:
-    """Write the graph: `.pt2` by torch.export, `.onnx` by PyTorch's exporter; the number of clips is left open.
+def export_graphs(trained: Trained, paths: Sequence[Path]) -> dict[str, float]:
+    """Write the graph: to `.pt2` by torch.export, to `.onnx` by PyTorch's exporter; the number of clips is left open.
 
     What was written is loaded again and compared with the encoders, on other clips and another number of them.
 
     Returns:
-        the largest difference, of the largest value or of 1.
+        for each name of a file the largest difference, of the largest value or of 1.
 
     Raises:
         InputError: packages are missing, the encoder cannot be exported, or the graph computes something else.
     """
+    if not paths:
+        return {}
     module = EncoderGraph(trained).eval()
     inputs, others = example(trained, 3), example(trained, 2, seed=1)
     clips = torch.export.Dim("clips", min=1)
+    worst: dict[str, float] = {}
+    path = paths[0]
     with backend("reference"), torch.inference_mode(False), torch.no_grad(), _quiet():
         expected = module(*others)  # and joint numbers are on the device now, not first seen while tracing
         try:
             program = torch.export.export(module, inputs, dynamic_shapes=({0: clips}, {0: clips}), strict=False)
-            found = _onnx(program, module, path, others) if path.suffix == ".onnx" else _pt2(program, path, others)
+            for path in paths:
+                found = _onnx(program, module, path, others) if path.suffix == ".onnx" else _pt2(program, path, others)
+                worst[path.name] = _difference(found, expected)
         except (InputError, OSError):
             raise
         except Exception as error:  # exporters fail in many ways
             words = " ".join(str(error).split())[:300]
             raise InputError(f"cannot be exported ({type(error).__name__}: {words})", location=str(path)) from error
-    worst = 0.0
-    for ours, theirs in zip(found, expected, strict=True):
-        worst = max(worst, float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(1)))
-    if not worst <= TOLERANCE:
-        path.unlink(missing_ok=True)
-        raise InputError(f"the exported graph is off by {worst:.2g} (at most {TOLERANCE:g})", location=str(path))
+    for path in paths:
+        if not worst[path.name] <= TOLERANCE:
+            path.unlink(missing_ok=True)
+            raise InputError(
+                f"the exported graph is off by {worst[path.name]:.2g} (at most {TOLERANCE:g})", location=str(path)
+            )
     return worst
+
+
+def _difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+    pairs = zip(found, expected, strict=True)
+    return max(float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(1)) for ours, theirs in pairs)
 
 
 def _pt2(program: torch.export.ExportedProgram, path: Path, inputs: tuple[Tensor, ...]) -> list[Tensor]:

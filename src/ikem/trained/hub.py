@@ -12,7 +12,7 @@ import yaml
 from ikem.errors import InputError
 from ikem.files import write_text
 from ikem.trained.description import CONFIG, Description, write_description
-from ikem.trained.graph import INSTALL, TOLERANCE, export_graph
+from ikem.trained.graph import INSTALL, TOLERANCE, export_graphs
 from ikem.trained.load import TENSORS, Trained, load_trained
 from ikem.training.checkpoint import save_tensors
 
@@ -33,7 +33,7 @@ def export(trained: Trained, folder: Path, formats: Sequence[str] = ("safetensor
         formats: of `FORMATS`; safetensors are always written.
 
     Returns:
-        of each graph the largest difference to the encoders, see `export_graph`.
+        of each graph the largest difference to the encoders, see `export_graphs`.
 
     Raises:
         InputError: an unknown format, a folder of something else, or a graph cannot be exported.
@@ -47,7 +47,7 @@ def export(trained: Trained, folder: Path, formats: Sequence[str] = ("safetensor
         (folder / name).unlink(missing_ok=True)
     graphs = [GRAPHS[name] for name in GRAPHS if name in formats]
     folder.mkdir(parents=True, exist_ok=True)
-    off = {name: export_graph(trained, folder / name) for name in graphs}
+    off = export_graphs(trained, [folder / name for name in graphs])
     save_tensors(folder / TENSORS, trained.tensors, {"model_type": trained.description.model_type})
     write_text(folder / CARD, card(trained.description, graphs))
     write_description(folder, trained.description)
@@ -63,11 +63,11 @@ def _replaceable(folder: Path) -> bool:
 def card(description: Description, graphs: Sequence[str] = ()) -> str:
     """The model card: metadata in YAML, then Markdown."""
     template = jinja2.Environment(  # noqa: S701 - Markdown, not HTML
-        loader=jinja2.PackageLoader("ikem.trained", "."), keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.PackageLoader("ikem.trained", "."), undefined=jinja2.StrictUndefined
     ).get_template("card.md.jinja")
     values = description.model_dump(mode="json")
     metadata = yaml.safe_dump(_metadata(description), sort_keys=False, allow_unicode=True)
-    return f"---\n{metadata}---\n\n{template.render(values, graphs=graphs, tolerance=f'{TOLERANCE:g}')}"
+    return f"---\n{metadata}---\n\n{template.render(values, graphs=graphs, tolerance=f'{TOLERANCE:g}')}\n"
 
 
 def _metadata(description: Description) -> dict[str, Any]:
@@ -76,21 +76,16 @@ def _metadata(description: Description) -> dict[str, Any]:
     if not about.synthetic:
         license_ = {"license": "other", "license_name": "terms-of-the-data"}
         license_ |= {"license_link": about.terms[0]} if about.terms else {}
-    results = [
+    metrics = [
         {
-            "task": {"type": "action-recognition", "name": "Skeleton-based action recognition"},
-            "dataset": {
-                "type": description.dataset,
-                "name": f"{about.dataset_title}, {description.protocol}",
-                "split": "test",
-            },
-            "metrics": [{"type": "accuracy", "name": f"Top-1, {evaluation}", "value": round(top1, 4)}],
+            "type": "accuracy",
+            "name": "Top-1 in percent, " + ", ".join(filter(None, (each.evaluation, each.condition, each.streams))),
+            "value": round(each.top1, 4),
         }
-        for evaluation, top1 in (
-            (", ".join(filter(None, (each.evaluation, each.condition, each.streams))), each.top1)
-            for each in about.figures
-        )
+        for each in about.figures
     ]
+    data = {"type": description.dataset, "name": f"{about.dataset_title}, {description.protocol}", "split": "test"}
+    task = {"type": "action-recognition", "name": "Skeleton-based action recognition"}
     name = f"{description.method}-{description.dataset}-{description.protocol}-seed{description.seed}"
     return {
         **license_,
@@ -99,7 +94,9 @@ def _metadata(description: Description) -> dict[str, Any]:
         "tags": ["skeleton", "action-recognition", "self-supervised-learning", "ikem-bench", *description.modalities],
         "datasets": [description.dataset],
         "metrics": ["accuracy"],
-        **({"model-index": [{"name": name, "results": results}]} if results else {}),
+        "model-index": [
+            {"name": name, "results": [{"task": task, "dataset": data, "metrics": metrics}] if metrics else []}
+        ],
     }
 
 

@@ -14,6 +14,7 @@ from ikem.encoders.registry import ENCODERS, build_encoder
 from ikem.errors import InputError
 from ikem.evaluations.embed import Standardization, job_encoder, standardizations
 from ikem.evaluations.linear.evaluation import CLASSIFIERS
+from ikem.evaluations.registry import EVALUATIONS
 from ikem.evaluations.rows import kept_path
 from ikem.methods.registry import METHODS
 from ikem.report.labels import naming_of
@@ -206,6 +207,7 @@ def _provenance(run: Run) -> Provenance:
             complete=row.complete,
         )
         for entry, job in run.evaluations.items()
+        if EVALUATIONS[job.name.kind].runs_on != "encoder"  # those train the encoders further
         if job.output.exists() and fault_of(job, thorough=False) is None
         for row in read_rows(job.output)
         if "top1" in row.metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -133,7 +134,7 @@ def results_folder(path: Path) -> Path:
     """
     if not path.exists():
         raise InputError("does not exist", location=str(path))
-    for folder in (path.absolute(), *path.absolute().parents):
+    for folder in (_absolute(path), *_absolute(path).parents):
         if (folder / "plan.json").is_file():
             return folder
     raise InputError(
@@ -141,6 +142,11 @@ def results_folder(path: Path) -> Path:
         location=str(path),
         hint="Name the results folder, such as results, or a folder or file in it",
     )
+
+
+def _absolute(path: Path) -> Path:
+    """The path from the root, without "..", and with the links that it has: results may be linked to."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _runs(path: Path, options: Options) -> Iterator[Run]:
@@ -183,16 +189,15 @@ def _runs(path: Path, options: Options) -> Iterator[Run]:
 
 def _within(path: Path, root: Path, run: Run) -> bool:
     """Whether a file of the run is what the path names, or is in it; or the path is a file next to it."""
-    absolute = path.absolute()
-    if absolute == root:
+    if _absolute(path) == root:
         return True
-    return any(_belongs(absolute, job) for job in (run.embed, *run.states.values(), *run.evaluations.values()))
+    return any(_belongs(path, job) for job in (run.embed, *run.states.values(), *run.evaluations.values()))
 
 
 def _belongs(path: Path, job: Job) -> bool:
-    output = job.output.absolute()
-    beside = (output, job.record.absolute(), scores_path(output), kept_path(output, CLASSIFIERS))
-    return path.absolute() in (*beside, *output.parents)
+    output = _absolute(job.output)
+    beside = (output, _absolute(job.record), scores_path(output), kept_path(output, CLASSIFIERS))
+    return _absolute(path) in (*beside, *output.parents)
 
 
 def _only(found: list[Found], keys: list[Mapping[str, str]], path: Path) -> Found:
