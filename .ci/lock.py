@@ -1,7 +1,7 @@
 """Write the locks from pyproject.toml: exact versions with hashes, for every system (`make lock`).
 
 requirements.txt            what a run needs: the package and Snakemake, but for PyTorch
-requirements-dev.txt        the same, and what tests, linters and the documentation site need
+requirements-dev.txt        the same, and what tests, linters, exports and the documentation site need
 requirements-torch.txt      PyTorch as PyPI has it, for Linux with CUDA's libraries
 requirements-torch-cpu.txt  PyTorch for Linux without CUDA, which PyPI has not
 
@@ -22,7 +22,7 @@ HEADER = f"# {{}}\n# Written by `make lock` for Python {PYTHON} or later.\n"
 CPU = "requirements-torch-cpu.txt"
 TITLES = {
     "requirements.txt": "The package and Snakemake, but for PyTorch.",
-    "requirements-dev.txt": "Tests, linters and the documentation site.",
+    "requirements-dev.txt": "Tests, linters, exports and the documentation site.",
     "requirements-torch.txt": "PyTorch as PyPI has it, for Linux with CUDA's libraries.",
     CPU: "PyTorch for x86-64 Linux without CUDA, from PyTorch's own index.",
 }
@@ -57,7 +57,7 @@ def main() -> None:
         if "--upgrade" not in sys.argv:  # uv keeps the versions that it finds in its output file
             locked = [entry for name in TITLES if name != CPU for entry in packages((ROOT / name).read_text())]
             everything.write_text("\n".join(locked))
-        entries = resolve(everything, "--group", "dev")
+        entries = resolve(everything, "--group", "dev", "--extra", "export")
         needed = {entry.split("==")[0] for entry in resolve(run, "--constraint", str(everything))}
     locks: dict[str, list[str]] = {name: [] for name in TITLES}
     for entry in entries:

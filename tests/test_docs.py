@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,23 @@ def test_arrays_are_used_without_this_code(page: str, workshop: Workshop, monkey
     assert x.shape[1:] == (3, 16, 25, 2)
     assert len(x) == len(y) > 5
     assert y.dtype.kind == "i"
+
+
+def test_an_encoder_in_three_lines(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workshop.folder)
+    (member, *_), archive = recordings(workshop)
+    (workshop.folder / "clip.skeleton").write_bytes(archive.read(member))
+    names: dict[str, object] = {}
+    exec(blocks("use.md", "python")[0].replace("results/demo", "results/tiny"), names)
+    x = names["x"]
+    assert isinstance(x, np.ndarray) and x.shape == (1, 3 * 8) and x.any()
+
+
+def recordings(workshop: Workshop) -> tuple[list[str], zipfile.ZipFile]:
+    """Raw files of clips that train and test, and their archive."""
+    known = set(pd.read_csv(workshop.results / "tiny" / "prepared" / "samples.csv")["name"])
+    archive = zipfile.ZipFile(workshop.results / "tiny" / "raw" / "skeletons.zip")
+    return [name for name in archive.namelist() if Path(name).stem in known], archive
 
 
 def test_the_config_of_the_readme_is_valid(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ import ikem
 
 ROOT = Path(ikem.__file__).parent
 ABOVE = {
-    "workflow": {"runner", "report", "cli", "verify"},
-    "report": {"runner", "cli", "verify"},
-    "methods": {"workflow", "report", "runner", "cli", "verify", "evaluations"},
-    "evaluations": {"workflow", "report", "runner", "cli", "verify"},
-    "training": {"workflow", "report", "runner", "cli", "verify", "evaluations", "methods"},
+    "workflow": {"runner", "report", "trained", "cli", "verify"},
+    "report": {"runner", "trained", "cli", "verify"},
+    "trained": {"runner", "cli", "verify"},
+    "methods": {"workflow", "report", "trained", "runner", "cli", "verify", "evaluations"},
+    "evaluations": {"workflow", "report", "trained", "runner", "cli", "verify"},
+    "training": {"workflow", "report", "trained", "runner", "cli", "verify", "evaluations", "methods"},
 }
 for _part in ("data", "synthetic", "encoders", "losses", "kernels", "augmentations", "modalities", "skeleton"):
     ABOVE[_part] = ABOVE["training"] | {"training"}

@@ -51,6 +51,7 @@ def test_locks_hold_what_the_project_asks_for() -> None:
     project, groups = PROJECT["project"], PROJECT["dependency-groups"]
     needed = [*project["dependencies"], *project["optional-dependencies"]["workflow"]]
     tools = [tool for group in groups.values() for tool in group if isinstance(tool, str)]
+    tools += project["optional-dependencies"]["export"]
     for names, locked in ((needed, run), (tools, everything)):
         for wanted in map(Requirement, names):
             (pin,) = locked[canonicalize_name(wanted.name)].specifier

@@ -23,6 +23,22 @@ app = typer.Typer(
 
 ConfigFiles = Annotated[list[Path], typer.Argument(help="Config files, each laid over those before it.")]
 
+Result = Annotated[
+    Path,
+    typer.Argument(help="The results folder, anything in it that belongs to the method, or a folder of `export`."),
+]
+Inputs = Annotated[
+    list[Path],
+    typer.Argument(help=".skeleton or .json files, folders or archives of them, .npy arrays (N, 3, T, V, M)."),
+]
+DatasetName = Annotated[str | None, typer.Option("--dataset", help="Dataset that was trained on.")]
+ProtocolName = Annotated[str | None, typer.Option("--protocol", help="Split.")]
+SeedNumber = Annotated[int | None, typer.Option("--seed", help="Seed of the run.")]
+MethodName = Annotated[str | None, typer.Option("--method", help="Entry of the method.")]
+EvaluationName = Annotated[str | None, typer.Option("--evaluation", help="Evaluation that kept its classifiers.")]
+ModalityOption = Annotated[str | None, typer.Option("--modality", help="One modality of several.")]
+DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+
 _TRY_AGAIN = 75
 """Exit status of a job that a signal asked to stop: the same command resumes from there."""
 
@@ -164,6 +180,92 @@ def leaderboard(
 
 
 @app.command()
+def embed(
+    result: Result,
+    inputs: Inputs,
+    output: Annotated[Path, typer.Option(help="A row for each clip: .npz, .parquet or .csv.")],
+    dataset: DatasetName = None,
+    protocol: ProtocolName = None,
+    seed: SeedNumber = None,
+    method: MethodName = None,
+    modality: ModalityOption = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Embed clips by trained encoders. Clips that cannot be used are reported; then the exit status is 1."""
+    from ikem.trained.commands import embed as embed_files
+    from ikem.trained.selection import Options
+
+    options = Options(dataset, protocol, _text(seed), method)
+    _end(embed_files(result, inputs, output, options, modality, device))
+
+
+@app.command()
+def predict(
+    result: Result,
+    inputs: Inputs,
+    output: Annotated[Path | None, typer.Option(help="Write them to .npz, .parquet or .csv instead.")] = None,
+    top: Annotated[int, typer.Option(help="How many of the likeliest classes.", min=1)] = 5,
+    dataset: DatasetName = None,
+    protocol: ProtocolName = None,
+    seed: SeedNumber = None,
+    method: MethodName = None,
+    evaluation: EvaluationName = None,
+    modality: ModalityOption = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Print classes of clips and their probabilities, by the classifiers that a linear evaluation kept.
+
+    Clips that cannot be used are reported; then the exit status is 1.
+    """
+    from ikem.trained.commands import predict as predict_files
+    from ikem.trained.selection import Options
+
+    options = Options(dataset, protocol, _text(seed), method, evaluation)
+    _end(predict_files(result, inputs, output, options, modality, device, top))
+
+
+@app.command()
+def export(
+    result: Result,
+    output: Annotated[Path, typer.Option(help="New folder, in the layout of the Hugging Face hub.")],
+    formats: Annotated[
+        list[str], typer.Option("--format", help="safetensors, torch-export or onnx; repeat for several.")
+    ] = ["safetensors"],  # noqa: B006
+    dataset: DatasetName = None,
+    protocol: ProtocolName = None,
+    seed: SeedNumber = None,
+    method: MethodName = None,
+    evaluation: EvaluationName = None,
+    modality: ModalityOption = None,
+) -> None:
+    """Write trained encoders to a folder that needs no results: config, safetensors, model card; graphs if asked for.
+
+    The classifiers of a linear evaluation are included if there is one; --evaluation names one of several.
+    """
+    from ikem.trained.commands import trained_of
+    from ikem.trained.hub import export as export_folder
+    from ikem.trained.selection import Options
+
+    options = Options(dataset, protocol, _text(seed), method, evaluation)
+    trained = trained_of(result, options, modality, classifier=evaluation is not None)
+    for name, off in export_folder(trained, output, formats).items():
+        print(f"{output / name}: differs from the encoders by {off:.1g} at most")
+    print(f"{output}: {trained.description.method}, {', '.join(trained.description.modalities)}; nothing was uploaded")
+
+
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="Folder that `export` wrote.")],
+    repository: Annotated[str, typer.Argument(help="Repository of models on the Hugging Face hub: USER/NAME.")],
+    private: Annotated[bool, typer.Option(help="Make a new repository private.")] = False,
+) -> None:
+    """Upload an exported folder to the Hugging Face hub. Read its README.md and the licence of the data before."""
+    from ikem.trained.hub import push as push_folder
+
+    print(push_folder(folder, repository, private))
+
+
+@app.command()
 def verify(folder: Annotated[Path, typer.Argument(help="Folder of reference vectors.")]) -> None:
     """Compare every array of a folder of reference vectors with what the benchmark computes."""
     from ikem.verify import verify as verify_folder
@@ -178,6 +280,16 @@ def schema() -> None:
     from ikem.settings.config_schema import config_schema
 
     print(json.dumps(config_schema(), indent=2))
+
+
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)
+
+
+def _end(rejected: int) -> None:
+    if rejected:
+        print(f"{rejected} clips could not be used", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -83,7 +83,7 @@ def load_skeleton(name_or_path: str) -> Skeleton:
 @functools.lru_cache(maxsize=16)
 def _parse(text: str, location: str) -> Skeleton:
     """A plan of thousands of jobs asks for few skeletons."""
-    return _build(load_yaml(text, location), location)
+    return build_skeleton(load_yaml(text, location), location)
 
 
 _LARGEST = 200
@@ -93,7 +93,25 @@ _REQUIRED = {"name", "joints", "parents", "center", "plane", "shoulders"}
 _OPTIONAL = {"rotation_partners", "graph_parents"}
 
 
-def _build(definition: Any, location: str) -> Skeleton:
+def definition_of(skeleton: Skeleton) -> dict[str, Any]:
+    """The definition of a skeleton, as `build_skeleton` takes it and a YAML file has it."""
+    joints, everyone = skeleton.joints, range(skeleton.joint_count)
+    named = {
+        "parents": {joints[joint]: joints[skeleton.parents[joint]] for joint in everyone if joint != skeleton.center},
+        "rotation_partners": {joints[joint]: joints[skeleton.rotation_partners[joint]] for joint in everyone},
+        "graph_parents": {joints[child]: joints[parent] for child, parent in skeleton.graph_edges},
+        "plane": [joints[joint] for joint in skeleton.plane],
+        "shoulders": [joints[joint] for joint in skeleton.shoulders],
+    }
+    return {"name": skeleton.name, "joints": list(joints), "center": joints[skeleton.center], **named}
+
+
+def build_skeleton(definition: Any, location: str) -> Skeleton:
+    """A skeleton from its definition: what a YAML file holds.
+
+    Raises:
+        InputError: the definition contradicts itself.
+    """
     if not isinstance(definition, dict) or not _REQUIRED <= set(definition) <= _REQUIRED | _OPTIONAL:
         raise InputError(
             f"needs the keys {', '.join(sorted(_REQUIRED))} and allows {', '.join(sorted(_OPTIONAL))}",

@@ -19,6 +19,8 @@ SHAPES_NONE = {
     *("data", "schema", "registry", "settings", "synthetic", "report"),
     # They decide where and when something is computed, and how it is written and reported.
     *("errors", "files", "workflow", "yaml_loading", "running_job", "terminal"),
+    # It uses what was computed.
+    "trained",
 }
 
 IMPORTED = """

@@ -23,7 +23,7 @@ from ikem.skeleton import Skeleton, load_skeleton
 if TYPE_CHECKING:
     from ikem.running_job import RunningJob
 
-__all__ = ["generate_modalities", "load_samples", "open_array", "prepare", "write_samples"]
+__all__ = ["bodies_of", "generate_modalities", "load_samples", "open_array", "prepare", "write_samples"]
 
 logger = logging.getLogger("ikem")
 
@@ -66,7 +66,7 @@ def prepare(decoded: Path, output: Path, skeleton: Skeleton, settings: Prepare) 
             location=str(decoded / "samples.csv"),
             hint="Delete the folder and run again",
         )
-    bodies = min(BODIES, max(1, int(samples["bodies"].max())))
+    bodies = bodies_of(samples)
     shape = (3, settings.frames, skeleton.joint_count, bodies)
     with staging(output, ("samples.csv", "position.npy")) as scratch:
         write_samples(scratch / "samples.csv", samples.drop(columns="start"))
@@ -78,6 +78,11 @@ def prepare(decoded: Path, output: Path, skeleton: Skeleton, settings: Prepare) 
                 at = starts[first:last] - begin
                 writer.append(prepare_clips(chunk, at, frames[first:last], skeleton, settings.frames, *choices))
     logger.info("prepared %d clips of %d frames each", len(samples), settings.frames)
+
+
+def bodies_of(samples: pd.DataFrame) -> int:
+    """M of the prepared arrays of these clips: 1 if no clip has a second body."""
+    return min(BODIES, max(1, int(samples["bodies"].max())))
 
 
 def generate_modalities(prepared: Path, modality: str, output: Path, skeleton: Skeleton) -> None:

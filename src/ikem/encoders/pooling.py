@@ -16,4 +16,4 @@ def pool(features: Tensor, bodies: int) -> Tensor:
         (N, D).
     """
     pooled = features.mean(dim=(2, 3))
-    return pooled.view(len(pooled) // bodies, bodies, -1).mean(dim=1)
+    return pooled.view(pooled.shape[0] // bodies, bodies, -1).mean(dim=1)

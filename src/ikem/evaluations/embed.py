@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ikem.errors import InputError
 from ikem.modalities import generate_all
 from ikem.running_job import RunningJob
 from ikem.settings.encoders import EncoderOptions
-from ikem.skeleton import load_skeleton
+from ikem.skeleton import Skeleton, load_skeleton
 from ikem.training.checkpoint import load_tensors
 from ikem.training.loader import send
 from ikem.training.precision import autocast
@@ -100,31 +100,42 @@ class Standardization:
         return ((embedding.double() - self.mean) * self.scale).float()
 
 
-def _encoder(settings: Mapping[str, Any], states: Mapping[str, Path], modality: str) -> nn.Module:
+def job_encoder(settings: Mapping[str, Any], states: Mapping[str, Path], modality: str) -> nn.Module:
+    """The encoder of a modality of a job, by its settings and for each modality the state that holds its encoder."""
     options = encoder_options(settings["encoder"])
     return load_encoder(states[modality], modality, options, settings["skeleton"], settings["encoder_prefix"])
+
+
+def standardizations(stored: Mapping[str, Tensor], modalities: Iterable[str]) -> dict[str, Standardization]:
+    """How the embeddings of these modalities are standardized, as the file of `embed_modalities` says; {}: not."""
+    return {
+        name: Standardization(stored[f"{name}.mean"], stored[f"{name}.scale"])
+        for name in modalities
+        if f"{name}.mean" in stored
+    }
 
 
 class FrozenEncoders:
     """The encoders of a method, for positions of any clips; `embed_modalities` computes the same of all clips.
 
     Args:
-        settings: of a job that evaluates the encoders.
-        states: for each modality the state that holds its encoder.
+        encoders: of each modality, in order.
+        skeleton: of the positions.
+        precision: of the recipe.
         standardizations: of each modality, where its embeddings are standardized.
         device: where to compute.
     """
 
     def __init__(
         self,
-        settings: Mapping[str, Any],
-        states: Mapping[str, Path],
+        encoders: Mapping[str, nn.Module],
+        skeleton: Skeleton,
+        precision: str,
         standardizations: Mapping[str, Standardization],
         device: torch.device,
     ) -> None:
-        self._encoders = {name: _encoder(settings, states, name) for name in settings["modalities"]}
-        self._skeleton = load_skeleton(settings["skeleton"])
-        self._precision, self._device, self._standardizations = settings["precision"], device, standardizations
+        self._encoders, self._skeleton = encoders, skeleton
+        self._precision, self._device, self._standardizations = precision, device, standardizations
 
     def __call__(self, position: NDArray[np.float32], frames: NDArray[np.int64]) -> Tensor:
         """Positions (n, 3, T, V, M) of clips of so many raw frames (n,) to (modalities, n, D) float32 on the CPU."""
@@ -152,7 +163,7 @@ def embed_modalities(
     settings = job.settings
     embeddings: dict[str, Tensor] = {}
     for modality in settings["modalities"]:
-        encoder = _encoder(settings, states, modality)
+        encoder = job_encoder(settings, states, modality)
         array = open_array(arrays[modality])
         embedding = embed_clips(encoder, array, device, settings["precision"])
         if split is not None:

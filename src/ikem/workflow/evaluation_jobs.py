@@ -12,7 +12,7 @@ import torch
 from ikem.data.splits import read_label_subset, read_split
 from ikem.data.store import load_samples, open_array
 from ikem.errors import InputError
-from ikem.evaluations.embed import FrozenEncoders, Standardization, embed_modalities
+from ikem.evaluations.embed import FrozenEncoders, embed_modalities, job_encoder, standardizations
 from ikem.evaluations.registry import EVALUATIONS
 from ikem.evaluations.rows import Labels, Rows, kept_path, read_labels
 from ikem.evaluations.task import EmbeddingTask, EncoderTask, FrozenEncoderTask
@@ -79,18 +79,16 @@ def evaluate(job: RunContext, inputs: Inputs, options: Options) -> list[Path]:
 def _frozen_encoder_task(job: RunContext, inputs: Inputs, labels: Labels, device: torch.device) -> FrozenEncoderTask:
     """Encoders embed as they did when the clean embeddings were computed, and are standardized by the same numbers."""
     settings, stored = job.settings, load_tensors(inputs["embeddings"])[0]
-    standardizations = {
-        name: Standardization(stored[f"{name}.mean"], stored[f"{name}.scale"])
-        for name in settings["modalities"]
-        if f"{name}.mean" in stored
-    }
-    if settings["standardized"] and not standardizations:
+    how = standardizations(stored, settings["modalities"])
+    if settings["standardized"] and not how:
         raise InputError(
             "does not say how embeddings are standardized",
             location=str(inputs["embeddings"]),
             hint="Delete it and run again",
         )
-    encoders = FrozenEncoders(settings, _by_modality(job, inputs, "state"), standardizations, device)
+    states, skeleton = _by_modality(job, inputs, "state"), load_skeleton(settings["skeleton"])
+    networks = {name: job_encoder(settings, states, name) for name in settings["modalities"]}
+    encoders = FrozenEncoders(networks, skeleton, settings["precision"], how, device)
     frames = load_samples(inputs["prepared"].with_name("samples.csv"))["frames"].to_numpy(np.int64)
     prefix = "builds_on_"
     return FrozenEncoderTask(
@@ -98,7 +96,7 @@ def _frozen_encoder_task(job: RunContext, inputs: Inputs, labels: Labels, device
         settings["modalities"],
         open_array(inputs["prepared"]),
         labels,
-        load_skeleton(settings["skeleton"]),
+        skeleton,
         lambda position, indices: encoders(position, frames[indices]).to(device),
         {name.removeprefix(prefix): path for name, path in inputs.items() if name.startswith(prefix)},
         settings["seed"],

@@ -107,8 +107,12 @@ def _frames(flat: NDArray[Any], row: Row, joints: int) -> Floats:
     return coordinates
 
 
-@lru_cache(maxsize=4)
-def _mapped(path: Path) -> NDArray[Any]:
+def map_floats(path: Path) -> NDArray[Any]:
+    """A memory map of a `.npy` file of floating-point numbers in C order; nothing is unpickled.
+
+    Raises:
+        InputError: it is no such file.
+    """
     try:
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # on headers that Python 2 wrote
             array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -123,6 +127,9 @@ def _mapped(path: Path) -> NDArray[Any]:
             hint="Save it with numpy.save(path, numpy.ascontiguousarray(array, 'float32'))",
         )
     return array
+
+
+_mapped = lru_cache(maxsize=4)(map_floats)
 
 
 def _check_shape(shape: tuple[int, ...], ragged: bool, joints: int, clips: int, path: Path) -> None:

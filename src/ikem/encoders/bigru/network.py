@@ -42,7 +42,7 @@ class BiGRU(nn.Module):
 
     def forward(self, x: Tensor, dropout_seed: Seed | None = None) -> Tensor:
         """Embed clips (N, M, C, T, V): (N, D), the mean over groups of bodies."""
-        return self._last_outputs(x).view(len(x), -1, 2 * self.gru.hidden_size).mean(dim=1)
+        return self._last_outputs(x).view(x.shape[0], -1, 2 * self.gru.hidden_size).mean(dim=1)
 
     def features(self, x: Tensor, dropout_seed: Seed | None = None) -> Tensor:
         """What `forward` gives for each group of bodies: (N * groups, D, 1, V), the same for every joint.

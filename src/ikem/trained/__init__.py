@@ -1,0 +1,1 @@
+"""Using what was trained: embedding and classifying clips, and handing encoders on."""
