@@ -12,8 +12,8 @@ import ikem
 
 ROOT = Path(ikem.__file__).parent
 ABOVE = {
-    "workflow": {"runner", "report", "cli", "verify"},
-    "report": {"runner", "cli", "verify"},
+    "workflow": {"runner", "report", "cli", "verify", "estimate", "doctor"},
+    "report": {"runner", "cli", "verify", "estimate", "doctor"},
     "methods": {"workflow", "report", "runner", "cli", "verify", "evaluations"},
     "evaluations": {"workflow", "report", "runner", "cli", "verify"},
     "training": {"workflow", "report", "runner", "cli", "verify", "evaluations", "methods"},

@@ -19,6 +19,7 @@ SHAPES_NONE = {
     *("data", "schema", "registry", "settings", "synthetic", "report"),
     # They decide where and when something is computed, and how it is written and reported.
     *("errors", "files", "workflow", "yaml_loading", "running_job", "terminal"),
+    *("estimate", "doctor"),  # before a run
 }
 
 IMPORTED = """
