@@ -77,7 +77,7 @@ def show_estimate(found: Estimate, plan: Plan) -> None:
     """Print a line for each kind of job, and the totals."""
     console, values = Console(), as_json(found, plan)
     recorded = any(kind["recorded_seconds"] is not None for kind in values["kinds"].values())
-    table = Table(title=plan.config.results, title_justify="left", box=SIMPLE)
+    table = Table(title=plan.config.results, title_justify="left", box=SIMPLE, collapse_padding=True, pad_edge=False)
     table.add_column("job", no_wrap=True)
     for name in ("jobs", "time", *(["recorded"] if recorded else []), "disk", "memory"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -92,20 +92,22 @@ def show_estimate(found: Estimate, plan: Plan) -> None:
             size(kind["memory_bytes"]),
         )
     console.print(table)
+    lines = [f"{split}: {clips['train']} training clips, {clips['test']} test clips ({clips['source']})"
+             for split, clips in values["clips"].items()]  # fmt: skip
     if found.gpus:
-        rate = "GPU times are modeled for H200s (docs/performance.md), not measured."
+        lines.append("GPU times are modeled for H200s (docs/performance.md), not measured.")
+        machine = f"{found.cores} cores and {found.gpus} GPU{'s' if found.gpus > 1 else ''}"
+        gpu_hours = f", {values['gpu_seconds'] / 3600:.1f} GPU hours"
     else:
         speeds = ", ".join(f"{speed / 1e9:.1f}" for speed in values["flop_per_second"])
-        rate = f"This CPU was measured: {speeds} GFLOP/s a job." if speeds else "Nothing is trained."
-    console.print(rate)
-    for split, clips in values["clips"].items():
-        console.print(f"{split}: {clips['train']} training clips, {clips['test']} test clips ({clips['source']})")
-    gpu_hours = f", {values['gpu_seconds'] / 3600:.1f} GPU hours" if found.gpus else ""
-    console.print(
-        f"{values['jobs']} jobs, {duration(values['job_seconds'])} of jobs{gpu_hours}; with {found.cores} cores"
-        f"{f' and {found.gpus} GPUs' if found.gpus else ''} about {duration(values['wall_seconds'])}; "
-        f"disk {size(values['disk_bytes'])}, memory of a job up to {size(values['memory_bytes'])}."
+        lines.append(f"This CPU was measured: {speeds} GFLOP/s a job." if speeds else "Nothing is trained.")
+        machine, gpu_hours = f"{found.cores} cores", ""
+    lines.append(
+        f"{values['jobs']} jobs, {duration(values['job_seconds'])} of jobs{gpu_hours}; with {machine} about "
+        f"{duration(values['wall_seconds'])}; disk {size(values['disk_bytes'])}, memory of a job up to "
+        f"{size(values['memory_bytes'])}."
     )
+    print("\n".join(lines))
 
 
 def size(count: float) -> str:
