@@ -7,6 +7,7 @@
 # make audit     known vulnerabilities of the pinned packages (asks a public database)
 # make lock      the pinned versions again, with hashes (LOCK=--upgrade: the newest ones)
 # make schema    config/schema.json, by which editors check a config
+# make readme    the tables and the figure of README.md, from docs/results
 # make site      the documentation as a web site, in site/
 # make bench     timings against a plain transcription
 PYTHON ?= python3.11
@@ -19,7 +20,7 @@ PYTEST := python -m pytest --numprocesses 2 --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo test test-slow test-slurm coverage lint audit lock schema site bench clean help
+.PHONY: demo test test-slow test-slurm coverage lint audit lock schema readme site bench clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -74,6 +75,9 @@ lock: $(VENV)/ready
 
 schema: $(VENV)/ready
 	python -m ikem schema > config/schema.json
+
+readme: $(VENV)/ready
+	python .ci/readme.py
 
 site: $(VENV)/ready
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict

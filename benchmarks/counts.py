@@ -13,66 +13,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 from tabulate import tabulate
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from benchmarks.gpu import STEPS, Setup, stepper
 from benchmarks.pair import TINY, Sizes
-
-BANDWIDTH, SHORTEST, LAUNCH = 4.3e12, 2e-6, 8e-6
-RATES = {"float32": 50e12, "tf32": 200e12}
-MEMORY_ONLY = (
-    "empty",
-    "new_empty",
-    "empty_like",
-    "empty_strided",
-    "new_empty_strided",
-    "_unsafe_view",
-    "detach",
-    "alias",
-)
-
-
-class Counts(TorchDispatchMode):
-    """Counts what passes through it.
-
-    Attributes:
-        operations, moved, done: operations that are no views, bytes that they read and write, FLOP.
-        seconds: modeled time of their kernels, by precision.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.operations, self.moved, self.done, self.seconds = 0, 0.0, 0.0, dict.fromkeys(RATES, 0.0)
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        result = function(*args, **kwargs)
-        packet = function.overloadpacket
-        if function.is_view or packet.__name__ in MEMORY_ONLY:
-            return result
-        read, written = ([each for each in tree_leaves(part) if isinstance(each, Tensor)]
-                         for part in ((args, kwargs), result))  # fmt: skip
-        moved = sum(map(_bytes, read)) + sum(map(_bytes, written))
-        done = float(flop_registry[packet](*args, **kwargs, out_val=result)) if packet in flop_registry else 0.0
-        self.operations, self.moved, self.done = self.operations + 1, self.moved + moved, self.done + done
-        for precision, rate in RATES.items():
-            self.seconds[precision] += max(moved / BANDWIDTH, done / rate, SHORTEST)
-        return result
-
-
-def _bytes(value: Tensor) -> int:
-    """Of memory: a dimension that is expanded has one entry."""
-    entries = 1
-    for size, stride in zip(value.shape, value.stride(), strict=True):
-        entries *= size if stride or not size else 1
-    return entries * value.element_size()
+from ikem.estimate.counting import BANDWIDTH, LAUNCH, RATES, Counts
 
 
 def count_step(stage: str, sizes: Sizes, folder: Path) -> Counts:

@@ -10,10 +10,10 @@ import sys
 import pytest
 import torch
 from benchmarks import counts, gpu
-from benchmarks.counts import Counts
 from benchmarks.pair import TINY
 
 from helpers import ROOT
+from ikem.estimate.counting import Counts
 
 ALLOWED = {
     *("torch", "numpy", "pandas", "numba", "safetensors"),  # what the machine has, and what these need

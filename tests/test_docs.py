@@ -25,10 +25,9 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["README.md", "data.md"])
-def test_arrays_are_used_without_this_code(page: str, workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arrays_are_used_without_this_code(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workshop.folder)
-    snippet = blocks(page, "python")[0].replace("results/ntu60/ntu60", "results/tiny")
+    snippet = blocks("data.md", "python")[0].replace("results/ntu60/ntu60", "results/tiny")
     names: dict[str, object] = {}
     exec(snippet, names)
     x, y = names["x"], names["y"]
@@ -104,7 +103,7 @@ def test_files_that_pages_name_exist(page: str) -> None:
     """Paths of the repository in code, and targets of links."""
     text = re.sub(r"^```.*?^```", "", PAGES[page], flags=re.MULTILINE | re.DOTALL)
     paths = re.findall(r"`((?:src|tests|config|rules|profiles|benchmarks|docs)/[\w./-]*\w)`", text)
-    paths += re.findall(r"--configfile (config/\S+\.yaml)|python -m ikem \w+ (config/\S+\.yaml)", PAGES[page])
+    paths += re.findall(r"--configfile (config/\S+\.yaml)|ikem \w+ (config/\S+\.yaml)", PAGES[page])
     folder = ROOT if page == "README.md" else ROOT / "docs"
     named = [ROOT / path for found in paths for path in ([found] if isinstance(found, str) else found) if path]
     named += [folder / target for target in re.findall(r"\]\(([\w./-]+\.\w+)(?:#[\w-]+)?\)", text)]

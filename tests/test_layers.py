@@ -12,9 +12,9 @@ import ikem
 
 ROOT = Path(ikem.__file__).parent
 ABOVE = {
-    "workflow": {"runner", "report", "trained", "cli", "verify"},
-    "report": {"runner", "trained", "cli", "verify"},
-    "trained": {"runner", "cli", "verify"},
+    "workflow": {"runner", "report", "trained", "cli", "verify", "estimate", "doctor"},
+    "report": {"runner", "trained", "cli", "verify", "estimate", "doctor"},
+    "trained": {"runner", "cli", "verify", "estimate", "doctor"},
     "methods": {"workflow", "report", "trained", "runner", "cli", "verify", "evaluations"},
     "evaluations": {"workflow", "report", "trained", "runner", "cli", "verify"},
     "training": {"workflow", "report", "trained", "runner", "cli", "verify", "evaluations", "methods"},

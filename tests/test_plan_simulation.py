@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass, field
 
 import pytest
-from benchmarks.plan_simulation import MODELED, Times, from_figures, longest_paths, main, seconds_of, simulate
+from benchmarks.plan_simulation import MODELED, Times, from_figures, main, seconds_of
 
 from helpers import ROOT
+from ikem.estimate.simulation import longest_paths, simulate
 from ikem.settings.loading import load_config
 from ikem.workflow.plan import Plan
 

@@ -15,10 +15,8 @@ from ikem.workflow.crashes import report_crashes
 from ikem.workflow.logs import REPORTED
 
 app = typer.Typer(
-    help="IKEM-Bench: a reproducible benchmark of self-supervised skeleton action recognition.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 ConfigFiles = Annotated[list[Path], typer.Argument(help="Config files, each laid over those before it.")]
@@ -41,6 +39,23 @@ DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 
 _TRY_AGAIN = 75
 """Exit status of a job that a signal asked to stop: the same command resumes from there."""
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from ikem import __version__
+
+        print(f"ikem {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """IKEM-Bench: a reproducible benchmark of self-supervised skeleton action recognition."""
 
 
 @app.command()
@@ -91,6 +106,33 @@ def status(config: ConfigFiles) -> None:
     from ikem.workflow.status import show_status
 
     show_status(load_config(*config))
+
+
+@app.command()
+def doctor(
+    config: Annotated[list[Path], typer.Argument(help="Config files; without one only the machine is looked at.")] = [],  # noqa: B006
+) -> None:
+    """Look at Python, PyTorch, devices and disk, and at a config and its raw files; say how to mend what is wrong."""
+    from ikem.doctor import examine, show
+
+    checks = examine(config)
+    show(checks)
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def estimate(
+    config: ConfigFiles,
+    gpus: Annotated[int | None, typer.Option(min=0, help="GPUs; by default those of this machine.")] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="Cores; by default those of this machine.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: seconds and bytes.")] = False,
+) -> None:
+    """Estimate jobs, hours, disk and memory of a config: measures the CPU for some seconds, or models GPUs."""
+    from ikem.estimate.show import print_estimate
+    from ikem.settings.loading import load_config
+
+    print_estimate(load_config(*config), gpus, cores, as_json)
 
 
 @app.command()

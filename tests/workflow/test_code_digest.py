@@ -21,6 +21,7 @@ SHAPES_NONE = {
     *("errors", "files", "workflow", "yaml_loading", "running_job", "terminal"),
     # It uses what was computed.
     "trained",
+    *("estimate", "doctor"),  # before a run
 }
 
 IMPORTED = """

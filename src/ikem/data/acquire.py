@@ -54,7 +54,7 @@ def get_archive(archives: Mapping[str, Archive], role: str, data: Path) -> Path:
         check(found, archive)
         return found
     if _local(archive) is not None or not _may_download(archive):
-        raise InputError(_absent(archives, data), location=str(path), hint=_how(archives, data))
+        raise InputError(_absent(archives, data), location=str(path), hint=ways(archives, data))
     try:
         data.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(path.with_name(f".{path.name}.lock")):
@@ -146,22 +146,24 @@ def _absent(archives: Mapping[str, Archive], data: Path) -> str:
     return f"is missing ({len(absent)} of the dataset's {len(archives)} raw files are: {', '.join(absent)})"
 
 
-def _how(archives: Mapping[str, Archive], data: Path) -> str:
-    """What the user can do about each absent file."""
-    ways = []
+def ways(archives: Mapping[str, Archive], data: Path) -> str:
+    """What the user can do about each absent file that cannot simply be downloaded; empty if there is none."""
+    found = []
     for role, archive in archives.items():
         if (data / archive.file).exists():
             continue
         local = _local(archive)
         if local is not None:
-            ways.append(f"{archive.file}: there is nothing at {local}")
+            found.append(f"{archive.file}: there is nothing at {local}")
         elif archive.terms is not None and (archive.url or archive.google_drive):
-            ways.append(
+            found.append(
                 f"{archive.file}: agree with its owner ({archive.terms}), then put it into {data}, or set "
                 f"datasets.NAME.archives.{role}.terms_accepted: true to have it downloaded"
             )
         elif archive.terms is not None:
-            ways.append(f"{archive.file}: ask its owner for it ({archive.terms}) and put it into {data}")
+            found.append(f"{archive.file}: ask its owner for it ({archive.terms}) and put it into {data}")
         elif not _may_download(archive):
-            ways.append(f"{archive.file}: put it into {data}, or give its address as datasets.NAME.archives.{role}.url")
-    return "; ".join(ways)
+            found.append(
+                f"{archive.file}: put it into {data}, or give its address as datasets.NAME.archives.{role}.url"
+            )
+    return "; ".join(found)

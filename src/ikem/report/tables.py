@@ -83,6 +83,13 @@ def as_markdown(table: Table) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def main_grid(table: Table) -> str:
+    """The lines that `print_main_table` shows, as one grid in Markdown."""
+    section = _without_single_streams(table.sections[0])
+    lines = tuple(line for block in section.blocks for line in block.lines)
+    return _markdown_grid(section, Block("", lines))
+
+
 def as_csv(table: Table, naming: Naming) -> str:
     """A table as CSV: every method and stream down, the figures of every split across; percent, two decimals."""
     lines: list[dict[str, str]] = []

@@ -1,0 +1,59 @@
+"""README and CITATION.cff say what the committed results and the entries of the datasets say."""
+
+from __future__ import annotations
+
+import importlib.util
+from types import ModuleType
+
+import pytest
+import yaml
+
+from helpers import ROOT
+from ikem.methods.registry import METHODS
+from ikem.settings.loading import build_config
+
+
+@pytest.fixture(scope="module")
+def writer() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("readme", ROOT / ".ci" / "readme.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tables_are_those_of_the_committed_results(writer: ModuleType) -> None:
+    text = writer.README.read_text()
+    assert len(writer.BLOCK.findall(text)) == len(writer.CONFIGS)
+    assert writer.filled(text) == text, "after a change of docs/results: make readme"
+
+
+def test_a_table_shows_the_best_figure_of_the_long_table(writer: ModuleType, tmp_path) -> None:
+    lines = (ROOT / "docs/results/nwucla/results.csv").read_text().splitlines(keepends=True)
+    other = [line.replace(",79.9569,", ",12.3456,") for line in lines]
+    assert other != lines
+    (tmp_path / "results.csv").write_text("".join(other))
+    changed = writer.table("nwucla", tmp_path / "results.csv")
+    assert " 12.35 " in changed
+    assert " 79.96 " not in changed
+
+
+def test_the_figure_is_that_of_the_committed_results(writer: ModuleType, tmp_path) -> None:
+    writer.draw(tmp_path / "figure.svg")
+    assert (tmp_path / "figure.svg").read_bytes() == writer.FIGURE.read_bytes(), "make readme"
+
+
+def test_citations_are_those_of_the_method_and_of_every_dataset() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    works = {work["url"].removeprefix("https://arxiv.org/abs/"): work for work in cited["references"]}
+    config = build_config({"benchmark": [{"dataset": "nwucla", "protocols": ["xview"], "methods": ["random"],
+                                          "evaluations": ["linear"]}]})  # fmt: skip
+    sources = [METHODS["ikem"].source, *(dataset.source for dataset in config.datasets.values())]
+    assert {source.arxiv for source in sources} == set(works)
+    for source in sources:
+        work = works[source.arxiv]
+        assert (work["title"].lower(), work["year"]) == (source.title.lower(), source.year)
+        families = ", ".join(author["family-names"] for author in work["authors"])
+        assert families.startswith(source.authors.removesuffix(" et al."))
+        assert work["identifiers"] == [{"type": "other", "value": f"arXiv:{source.arxiv}"}]
+        assert not source.doi or work["doi"] == source.doi
