@@ -5,6 +5,7 @@ import torch
 
 from helpers import units
 from ikem.encoders.dropout import dropout
+from ikem.encoders.normalization import batch_norm
 from ikem.encoders.strided import temporal_convolution
 from ikem.errors import InputError
 from ikem.kernels import dispatch, softmax
@@ -74,7 +75,22 @@ def dropout_case(batch, dim, size):
     return lambda x: dropout(x, size, 0.3), x
 
 
+def batch_norm_case(batch, dim, size):
+    """The running statistics, which are moved in place, are values, too; a mean far from 0 costs no accuracy."""
+    generator = torch.Generator().manual_seed(4)
+    x = torch.randn(batch, dim, 7, 25, generator=generator, dtype=torch.float64) * 3 + 100
+    others = [torch.rand(dim, generator=generator, dtype=torch.float64) + 0.5 for _ in range(4)]
+
+    def normalized(x, mean, variance, *affine):
+        moved = mean.clone(), variance.clone()
+        y = batch_norm(x, *moved, *affine, 0.1, 1e-5)
+        return torch.cat([y.flatten(), *(running.flatten() for running in moved)])
+
+    return normalized, x, *others
+
+
 CASES = {
+    "batch_norm": batch_norm_case,
     "mined_losses": mined_case,
     "implicit_losses": implicit_case,
     "relational_losses": relational_case,
@@ -168,6 +184,24 @@ def test_dropout_keeps_every_bit(count, probability):
             y = dropout(x, 2**63 - count, probability)
         found.append((y, *torch.autograd.grad((y * torch.arange(count)).sum(), x)))
     assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+
+
+def test_batch_norm_of_any_layout():
+    """Gradients of weight and bias, too; an input whose channels are last; one value for a channel is refused."""
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(3, 7, 5, 4, generator=generator).permute(0, 3, 1, 2)
+    weight, bias = torch.randn(4, generator=generator), torch.randn(4, generator=generator)
+    found = []
+    for name, dtype in (("kernels", torch.float32), ("reference", torch.float64)):
+        arguments = [tensor.to(dtype).requires_grad_() for tensor in (x, weight, bias)]
+        running = torch.zeros(4, dtype=dtype), torch.ones(4, dtype=dtype)
+        with backend(name):
+            y = batch_norm(arguments[0], *running, *arguments[1:], 0.1, 1e-5)
+            with pytest.raises(ValueError, match="more than"):
+                batch_norm(torch.zeros(1, 4, 1, 1, dtype=dtype), *running, *arguments[1:], 0.1, 1e-5)
+        found.append([y, *running, *torch.autograd.grad((y * y * y).sum(), arguments)])
+    for value, expected in zip(*found, strict=True):
+        assert torch.allclose(value.double(), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
 
 
 def test_narrow_convolutions_are_left_alone():

@@ -42,6 +42,7 @@ KERNELS: dict[str, Kernel] = {
     "mined_losses": Kernel("ikem.kernels.cross_modal:mined_losses"),
     "implicit_losses": Kernel("ikem.kernels.cross_modal:implicit_losses"),
     "relational_losses": Kernel("ikem.kernels.relational_distillation:relational_losses"),
+    "batch_norm": Kernel("ikem.kernels.batch_norm:batch_norm"),
     "dropout": Kernel("ikem.kernels.dropout:dropout"),
     "temporal_convolution": Kernel("ikem.kernels.temporal_convolution:temporal_convolution"),
     "modalities": Kernel("ikem.kernels.modalities:modalities", differentiable=False),

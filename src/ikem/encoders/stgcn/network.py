@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ikem.encoders.checkpointing import checkpoint
 from ikem.encoders.dropout import Seed, dropout
 from ikem.encoders.graph import Distances, adjacency
+from ikem.encoders.normalization import BatchNorm2d
 from ikem.encoders.pooling import pool
 from ikem.encoders.strided import TimeConv2d
 from ikem.skeleton import Skeleton
@@ -52,13 +53,13 @@ class Block(nn.Module):
         self.dropout, self.residual = dropout, residual
         self.edge_importance = nn.Parameter(torch.ones(SUBSETS, joints, joints))
         self.graph = nn.Conv2d(inputs, SUBSETS * outputs, 1)
-        self.graph_norm = nn.BatchNorm2d(outputs)
+        self.graph_norm = BatchNorm2d(outputs)
         self.temporal = TimeConv2d(outputs, outputs, TEMPORAL_KERNEL, stride)
-        self.temporal_norm = nn.BatchNorm2d(outputs)
+        self.temporal_norm = BatchNorm2d(outputs)
         self.shortcut: TimeConv2d | None = None
         if residual and (inputs != outputs or stride != 1):
             self.shortcut = TimeConv2d(inputs, outputs, stride=stride)
-            self.shortcut_norm = nn.BatchNorm2d(outputs)
+            self.shortcut_norm = BatchNorm2d(outputs)
 
     def reset_parameters(self) -> None:
         """Every edge is as important as the graph says."""
