@@ -23,6 +23,9 @@ class MethodOptions(Settings):
     """Modalities with an encoder each; results are given for each and for their fusion."""
     recipe: Name = "published"
     """Recipe of the encoders and of pretraining."""
+    standardize: bool | None = None
+    """Give each dimension of the embedding mean 0 and deviation 1 over the training clips, before it is evaluated;
+    null: as the recipe says."""
 
     @model_validator(mode="after")
     def _different(self) -> MethodOptions:

@@ -181,6 +181,9 @@ class Recipe(Settings):
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     """Arithmetic of the encoders. tf32: factors of 10 bits in convolutions and products of a GPU, losses included; a
     CPU refuses it. bfloat16: under autocast, losses in float32."""
+    standardize: bool = False
+    """Give each dimension of the embeddings mean 0 and deviation 1 over the training clips, before they are evaluated;
+    published with MAMP, not with the others. A method's own `standardize` goes before it."""
 
     @model_validator(mode="after")
     def _stages(self) -> Recipe:

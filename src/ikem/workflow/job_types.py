@@ -163,13 +163,14 @@ def _embed(config: Config, keys: Keys) -> Description:
     inputs |= {
         f"modality_{name}": job_name("modality", {"dataset": dataset}, modality=name) for name in method.modalities
     }
-    if _standardized(method):
+    if _standardized(config, method):
         inputs["split"] = job_name("split", {"dataset": dataset, "protocol": protocol})
     return settings, inputs
 
 
-def _standardized(method: MethodOptions) -> bool:
-    return bool(getattr(method, "standardize", False))
+def _standardized(config: Config, method: MethodOptions) -> bool:
+    recipe = config.recipes[method.recipe].standardize
+    return recipe if method.standardize is None else method.standardize
 
 
 def _evaluation(evaluation: Evaluation, config: Config, keys: Keys) -> Description:
@@ -205,7 +206,7 @@ def _evaluation(evaluation: Evaluation, config: Config, keys: Keys) -> Descripti
     encoders, states = _encoders(config, method_keys)
     settings |= encoders
     if evaluation.runs_on == "frozen-encoder":
-        settings["standardized"] = _standardized(config.methods[keys["method"]])
+        settings["standardized"] = _standardized(config, config.methods[keys["method"]])
     for number in options.subset_numbers:
         fraction = {"fraction": f"{options.fraction:g}", "sampling": options.sampling, "number": str(number)}
         inputs[f"label_subset_{number}"] = job_name("label_subset", clips, **fraction)

@@ -27,9 +27,9 @@ class MAMP(MethodOptions):
     """Temperature of the masking: a low one hides what moves, a high one anything."""
     decoder_blocks: int = Field(3, ge=1, le=1000)
     """Blocks of the decoder, which is as wide as the encoder."""
-    standardize: bool = True
+    standardize: bool | None = True
     """Give each dimension of the embedding mean 0 and deviation 1 over the training clips, as the BatchNorm without
-    parameters does that the published linear classifier begins with."""
+    parameters does that the published linear classifier begins with; null: as the recipe says."""
 
     def check(self, entry: str, config: Config) -> None:
         """See the base class."""

@@ -15,9 +15,10 @@ class RandomInit(MethodOptions):
     kind: Literal["random_init"]
     initialization: Literal["pytorch", "published"] = "pytorch"
     """How parameters are drawn."""
-    standardize: bool = True
-    """Give each dimension of the embedding mean 0 and deviation 1 over the training clips. An untrained encoder's
-    embeddings hardly vary, so that without this a linear classifier at the usual learning rate stays at chance."""
+    standardize: bool | None = True
+    """Give each dimension of the embedding mean 0 and deviation 1 over the training clips, before it is evaluated;
+    null: as the recipe says. An untrained encoder's embeddings hardly vary, so that without this a linear classifier at
+    the usual learning rate stays at chance."""
 
 
 # Of a recipe only the encoder and the arithmetic count: with another schedule the same encoders are drawn.
