@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
@@ -10,21 +11,28 @@ from pathlib import Path
 
 import pytest
 
+from ikem.workflow.plan import Job
 from ikem.workflow.status import State, state_of
 from job_support import LONGER, Workshop, processes_of, snakemake_environment, until, with_workflow, write_config
 
 CRASHES = [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE]
 
 
+def long_job(workshop: Workshop) -> Job:
+    """A training job that a signal surely meets before its end."""
+    job = workshop.job("momentum_contrast", modality="joint")
+    return dataclasses.replace(job, settings={**job.settings, "last_epoch": 1000})
+
+
 def ended(workshop: Workshop, folder: Path, number: signal.Signals, **environment: str) -> State:
     """How a training job stands that this signal ended after its first epoch."""
-    job = workshop.job("momentum_contrast", modality="joint")
+    job = long_job(workshop)
     output, log = folder / "state.safetensors", folder / "job.log"
     process = workshop.start(job, output, log=log, **environment)
     assert until(lambda: log.exists() and "epoch 2/" in log.read_text(), pause=0.001), process.printed
     process.send(number)
     assert process.wait() == -number, process.printed
-    return state_of(type(job)(job.name, output, log, job.settings, job.inputs))
+    return state_of(dataclasses.replace(job, output=output, log=log))
 
 
 @pytest.mark.parametrize("number", CRASHES, ids=lambda number: number.name)
@@ -51,7 +59,7 @@ def test_a_kill_is_reported(workshop: Workshop, tmp_path: Path) -> None:
 def test_what_closing_terminals_and_schedulers_send_asks_to_leave(
     workshop: Workshop, tmp_path: Path, number: signal.Signals
 ) -> None:
-    job = workshop.job("momentum_contrast", modality="joint")
+    job = long_job(workshop)
     output, log = tmp_path / "state.safetensors", tmp_path / "job.log"
     process = workshop.start(job, output, minutes=60, log=log)
     assert until(lambda: log.exists() and "epoch 2/" in log.read_text(), pause=0.001), process.printed
