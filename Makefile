@@ -15,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 # However a test ends, hangs or crashes, `make test` is over by then; pyproject.toml has the limit of each test.
-TEST_LIMIT ?= 19m
+TEST_LIMIT ?= 21m
 PYTEST := python -m pytest --numprocesses 2 --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -41,7 +41,7 @@ demo: $(VENV)/ready
 	@python -m ikem show results/tables
 
 test: $(VENV)/ready
-	timeout --foreground --kill-after 30 $(TEST_LIMIT) $(PYTEST) -m "not slurm and not slow"
+	timeout --foreground --kill-after 30 $(TEST_LIMIT) $(PYTEST) $(OPTIONS) -m "not slurm and not slow"
 	@echo "Left out: make test-slow, make test-slurm"
 
 test-slow: $(VENV)/ready
