@@ -32,7 +32,7 @@ from ikem.settings.loading import load_config  # noqa: E402
 from ikem.skeleton import load_skeleton  # noqa: E402
 from ikem.workflow.plan import Plan  # noqa: E402
 
-REPEATS = 3
+REPEATS = 2
 """What is overwritten is often found by the next allocation only."""
 
 Shape = tuple[str, int, int, int]

@@ -7,7 +7,7 @@ import re
 from helpers import TESTS
 from processor_support import CHECKED_MEMORY, processors, run
 
-THREADS = ["1", "2", "4"]
+THREADS = ["1", "4"]
 PROGRAM = TESTS / "encoder_shapes.py"
 STRIDED = re.compile(r"s[dhw]([2-9]|\d\d)")
 

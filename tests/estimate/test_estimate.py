@@ -30,6 +30,7 @@ from ikem.workflow.plan import Plan
 
 RATE = 1e9
 DEMO = ROOT / "config" / "config.yaml"
+FEW = {"dataset": "tiny", "protocols": ["xsub"], "methods": ["skeletonclr", "supervised"], "evaluations": ["linear"]}
 
 
 @pytest.fixture
@@ -39,7 +40,9 @@ def demo(tmp_path) -> Plan:
 
 @pytest.fixture
 def tiny(tmp_path) -> Plan:
-    return Plan(load_config(TINY, changes={"results": str(tmp_path / "results")}))
+    """A plan of few steps to count."""
+    changes = {"results": str(tmp_path / "results"), "benchmark": [FEW]}
+    return Plan(load_config(TINY, changes=changes))
 
 
 @pytest.fixture
@@ -153,11 +156,13 @@ def test_arrays_have_the_size_of_the_file(demo: Plan) -> None:
     assert disk_of_data(plan) > 7 * 665 * 19_200  # positions and six modalities
 
 
-def test_the_command_prints_json(fixed_rate: None) -> None:
-    done = CliRunner().invoke(app, ["estimate", str(TINY), "--gpus", "0", "--cores", "2", "--json"])
+def test_the_command_prints_json(fixed_rate: None, tmp_path) -> None:
+    few = tmp_path / "few.yaml"
+    few.write_text(json.dumps({"benchmark": [FEW]}))
+    done = CliRunner().invoke(app, ["estimate", str(TINY), str(few), "--gpus", "0", "--cores", "2", "--json"])
     assert done.exit_code == 0, done.output
     values = json.loads(done.output)
-    plan = Plan(load_config(TINY))
+    plan = Plan(load_config(TINY, few))
     assert values["jobs"] == len(plan.all_jobs()) == sum(kind["jobs"] for kind in values["kinds"].values())
     assert values["job_seconds"] == pytest.approx(sum(kind["seconds"] for kind in values["kinds"].values()))
     assert values["source"] == "measured on this CPU"

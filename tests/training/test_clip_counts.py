@@ -67,7 +67,7 @@ def test_a_plan_warns_before_it_runs(tmp_path: Path) -> None:
     path.write_text("recipes: {short: {contrast: {queue_size: 1024}}}")
     lines = advice_on(Plan(load_config(ROOT / "config" / "nwucla.yaml", path)))
     assert {line.split(":")[1].split(",")[0].strip() for line in lines} == {
-        *("recipes.short", "methods.crossclr", "methods.ikem-3", "methods.ikem-6")
+        *("recipes.short", "methods.aimclr", "methods.crossclr", "methods.ikem-3", "methods.ikem-6")
     }
     said = {line.split(": ")[1]: line for line in lines if "recipes.short" in line}
     assert "queue_size is 1024, but 1020 clips train: for about 56 % of" in said["recipes.short, nwucla xview"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -25,17 +26,34 @@ SHAPES_NONE = {
 }
 
 IMPORTED = """
-import importlib, json, sys
+import importlib, json, os, sys
+import numba, pandas, torch  # once for all processes that follow
 import ikem.evaluations.registry, ikem.methods.registry
-for name in sys.argv[1:]:
-    importlib.import_module(name)
-print(json.dumps([name.removeprefix("ikem.") for name in sys.modules if name.startswith("ikem.")]))
+for names in json.loads(sys.argv[1]):
+    if not os.fork():
+        for name in names:
+            importlib.import_module(name)
+        print(json.dumps([name.removeprefix("ikem.") for name in sys.modules if name.startswith("ikem.")]), flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0, names
 """
+"""Prints, for each list of modules, what is imported by a process that imports these, one line each."""
+
+ROOTS = {
+    "embed": "ikem.evaluations.embed",
+    **{kind: stage.trainer.partition(":")[0] for kind, stage in STAGES.items()},
+    **{kind: evaluation.run.partition(":")[0] for kind, evaluation in EVALUATIONS.items()},
+}
 
 
-def imported_by(*modules: str) -> set[str]:
-    command = [sys.executable, "-c", IMPORTED, *modules]
-    return set(json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout))
+@functools.cache
+def imported() -> dict[str, set[str]]:
+    """What each kind of job imports beyond the registries, in a process of its own; "all": all kinds in one."""
+    asked = {"none": [], "all": sorted(set(ROOTS.values()))} | {kind: [root] for kind, root in ROOTS.items()}
+    command = [sys.executable, "-c", IMPORTED, json.dumps(list(asked.values()))]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    found = {kind: set(json.loads(line)) for kind, line in zip(asked, printed.splitlines(), strict=True)}
+    return {kind: names - (found["none"] if kind != "all" else set()) for kind, names in found.items()}
 
 
 def settings_of(kind: str) -> dict[str, object]:
@@ -44,20 +62,16 @@ def settings_of(kind: str) -> dict[str, object]:
 
 def test_every_module_shapes_numbers_or_does_not() -> None:
     """Of each module that a trainer or an evaluation imports it is said which it is."""
-    names = [stage.trainer for stage in STAGES.values()] + [each.run for each in EVALUATIONS.values()]
-    modules = sorted({name.partition(":")[0] for name in names} | {"ikem.training.loop", "ikem.evaluations.embed"})
-    parts = {name.split(".")[0] for name in imported_by(*modules)}
+    parts = {name.split(".")[0] for name in imported()["all"]}
     assert "kernels" in parts
     assert parts <= SHAPES_NUMBERS | SHAPES_NONE
     assert not SHAPES_NUMBERS & SHAPES_NONE
 
 
-@pytest.mark.parametrize("kind", [*STAGES, *EVALUATIONS, "embed"])
+@pytest.mark.parametrize("kind", ROOTS)
 def test_all_that_a_job_imports_is_covered(kind: str) -> None:
     """What Python itself imports for it is found in its source; declarations aside, for which settings speak."""
-    roots = {"embed": "ikem.evaluations.embed"} | {name: stage.trainer for name, stage in STAGES.items()}
-    root = (roots | {name: each.run for name, each in EVALUATIONS.items()})[kind].partition(":")[0]
-    needed = {name for name in imported_by(root) - imported_by() if name.split(".")[0] in SHAPES_NUMBERS}
+    needed = {name for name in imported()[kind] if name.split(".")[0] in SHAPES_NUMBERS}
     assert needed and needed <= modules_of(settings_of(kind))
 
 
