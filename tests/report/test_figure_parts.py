@@ -118,7 +118,6 @@ def test_embeddings_are_of_test_clips_and_of_length_one(tmp_path: Path) -> None:
 
 
 def test_maps_are_the_same_each_time(tmp_path: Path) -> None:
-    pytest.importorskip("sklearn")
     generator = np.random.default_rng(0)
     save_tensors(tmp_path / "e.safetensors", {"joint": torch.from_numpy(generator.normal(size=(20, 8)))}, {})
     names = [str(number) for number in range(20)]

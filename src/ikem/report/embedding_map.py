@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +19,6 @@ from ikem.report.labels import Naming
 from ikem.report.results import MODALITIES
 from ikem.report.style import PAGE, Drawn, class_style, heading, legend_below, panels_across, save
 from ikem.training.checkpoint import load_tensors
-
-logger = logging.getLogger("ikem")
 
 _CLASSES = 10
 _CLIPS = 600
@@ -48,10 +44,7 @@ class EmbeddingFile:
 
 
 def draw_embeddings(files: Sequence[EmbeddingFile], folder: Path, naming: Naming) -> list[Drawn]:
-    """A figure for each split with a map for each method, of the first seed; none without scikit-learn."""
-    if files and find_spec("sklearn") is None:
-        logger.warning("maps of embeddings are not drawn: scikit-learn is not installed")
-        return []
+    """A figure for each split with a map for each method, of the first seed."""
     groups: dict[tuple[str, str], dict[str, EmbeddingFile]] = {}
     for file in files:
         groups.setdefault((file.dataset, file.protocol), {}).setdefault(file.method, file)
@@ -90,7 +83,7 @@ def joined(path: Path, rows: NDArray[np.int64]) -> NDArray[np.float32]:
 
 def tsne(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """(n, 2) by scikit-learn, from the principal components: the same for the same values."""
-    from sklearn.manifold import TSNE
+    from sklearn.manifold import TSNE  # a second to import, and few gathers draw maps
 
     perplexity = min(30.0, max(2.0, (len(values) - 1) / 4))
     found: NDArray[np.float32] = TSNE(init="pca", perplexity=perplexity, random_state=0, n_jobs=1).fit_transform(values)
