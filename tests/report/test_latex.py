@@ -51,7 +51,9 @@ def test_all_cited_works_are_in_the_bibliography(tmp_path: Path) -> None:
     write_bibliography(tmp_path / "references.bib", build_config(CONFIG))
     found = entries((tmp_path / "references.bib").read_text())
     assert found["li2021human"]["booktitle"] == "CVPR" and found["li2021human"]["eprint"] == "2104.14466"
-    assert found["li2021human"]["author"] == "Li and Wang and Ni and others"
+    assert found["li2021human"]["author"] == "Li and Wang and Ni and Wang and Yang and Zhang"
+    assert found["lin2023actionlet"]["doi"] == "10.1109/CVPR52729.2023.00234"
+    assert found["wei2024elevating"]["author"] == "Wei and Peng and Roitberg and others"
     assert found["shahroudy2016large"]["title"].startswith("{NTU RGB+D")
     assert found["liu2017large"]["kind"] == "misc" and found["wang2014cross"]["year"] == "2014"
     assert {item.work.key for item in published_results()} <= set(found)

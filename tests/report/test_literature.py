@@ -6,6 +6,7 @@ from importlib import resources
 
 import pytest
 
+from ikem.report.citations import all_sources
 from ikem.report.labels import Naming
 from ikem.report.literature import Published, published_results, published_value
 
@@ -76,9 +77,32 @@ def test_what_is_known_of_encoders_and_works() -> None:
     assert one("ActCLR (log, Dec 2024 code)", "joint", "ntu60", "xview").selection == "last epoch"
     for item in published_results():
         assert re.fullmatch(r"(\d{4}\.\d{4,5})?", item.work.arxiv), item.work
+        assert re.fullmatch(r"(10\.\d{4,5}/\S+)?", item.work.doi), item.work
         assert item.work.year == 0 or 2010 < item.work.year < 2100
         if item.work.arxiv and item.work.year:  # a preprint comes before its paper, or in the same year
             assert 2000 + int(item.work.arxiv[:2]) <= item.work.year + 1, item.work
+
+
+def test_an_id_belongs_to_one_work() -> None:
+    """Two lines with one id, or a work that a method or an encoder cites otherwise, are a slip."""
+    for name in ("arxiv", "doi"):
+        keys: dict[str, set[str]] = {}
+        for source in all_sources():
+            keys.setdefault(getattr(source, name), set()).add(source.key)
+        assert not {found: each for found, each in keys.items() if found and len(each) > 1}
+    works = {item.work.key: item.work for item in published_results()}
+    for source in all_sources():
+        if source.key in works:
+            names = [re.sub(r",? et al\.$", "", each.authors).split(", ") for each in (source, works[source.key])]
+            fewer, more = sorted(names, key=len)
+            assert more[: len(fewer)] == fewer, source
+            assert works[source.key].arxiv == source.arxiv, source
+
+
+def test_occlusion_values_are_of_the_first_version_of_ra_gcn() -> None:
+    """85.9 is version 1.0 there; the second version has 87.3 (README of RA-GCNv2, section 5.1)."""
+    work = one("3s RA-GCN supervised", "joint", "ntu60", "xsub", "occlusion: none").work
+    assert (work.venue, work.year, work.arxiv) == ("ICIP", 2019, "1905.06774")
 
 
 def test_two_papers_of_one_name_are_two_methods() -> None:

@@ -20,10 +20,13 @@ _PREPRINTS = frozenset(("arXiv", "preprint", ""))
 
 
 def all_sources(config: Config | None = None) -> list[Source]:
-    """Every cited work: methods, encoders, evaluations, datasets of a config, published values."""
+    """Every cited work: published values, methods, encoders, evaluations, datasets of a config.
+
+    Works of published values come first: of two sources with one key they have all authors and the DOI.
+    """
     registered = [item.source for group in (METHODS, ENCODERS, EVALUATIONS) for item in group.values()]
     datasets = [dataset.cited for dataset in config.datasets.values()] if config else []
-    return [source for source in [*registered, *datasets, *(item.work for item in published_results())] if source]
+    return [source for source in [*(item.work for item in published_results()), *registered, *datasets] if source]
 
 
 def bibliography(sources: Iterable[Source]) -> str:
