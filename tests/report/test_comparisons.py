@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,12 @@ def test_files(plan: Plan, tmp_path: Path) -> None:
     before = (tmp_path / "comparisons.csv").read_bytes()
     write_comparisons(plan, tmp_path, naming_of(plan.config), outputs)
     assert (tmp_path / "comparisons.csv").read_bytes() == before
+
+
+def test_entries_that_are_one_row_are_compared_once(plan: Plan, tmp_path: Path) -> None:
+    naming = replace(naming_of(plan.config), same={"ikem-3": "skeletonclr"})
+    write_comparisons(plan, tmp_path, naming, [job.output for job in plan.evaluation_jobs()])
+    assert (tmp_path / "comparisons.csv").read_text().count("\n") == 1, "a header"
 
 
 def test_conditions_are_compared_by_themselves(plan: Plan, tmp_path: Path) -> None:

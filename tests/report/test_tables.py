@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from config_support import tiny
 from ikem.report.costs import Cost
 from ikem.report.labels import Naming, naming_of, streams_title
 from ikem.report.layout import lay_out
@@ -17,7 +18,7 @@ from ikem.report.literature import published_value
 from ikem.report.results import Missing, Row, read_results, write_results
 from ikem.report.summary import Cell, Figure, summarize, widest
 from ikem.report.table_parts import Section, Table
-from ikem.report.tables import as_csv, as_markdown, print_main_table, write_tables
+from ikem.report.tables import as_csv, as_markdown, print_main_table, read_tables, write_tables
 from ikem.settings.loading import build_config
 from report_samples import METHODS, NAMING, SIX, THREE, benchmark, row
 
@@ -383,6 +384,40 @@ def test_main_table_has_methods_of_one_stream_whatever_their_title(tmp_path: Pat
     lines = [line.split() for line in printed.getvalue().splitlines() if line.startswith("  SkeletonCLR")]
     assert [line[1] for line in lines] == ["joint+bone", "joint"]
     assert lines[1][-1].startswith("29")
+
+
+def test_entries_of_one_method_with_other_modalities_are_one_row(tmp_path: Path) -> None:
+    """SkeletonCLR with three streams in xsub and with one in xview; what both measure stands there once."""
+    rows = [row(method="skeletonclr", streams=streams, top1=60) for streams in ("joint", "bone", "joint+bone")]
+    rows += [row(method="skeletonclr-joint", streams="joint", top1=60)]
+    rows += [row(method="skeletonclr-joint", streams="joint", protocol="xview", top1=29)]
+    write_results(rows, [], tmp_path / "results.csv")
+    naming = Naming(methods={"skeletonclr": "SkeletonCLR"}, same={"skeletonclr-joint": "skeletonclr"})
+    (table,) = read_tables(tmp_path / "results.csv", naming)
+    lines = [[entry.text for entry in line] for line in table.sections[0].lines]
+    assert lines == [
+        ["SkeletonCLR", "joint+bone", "60.00", ""],
+        ["SkeletonCLR", "joint", "60.00", "29.00"],
+        ["SkeletonCLR", "bone", "60.00", ""],
+    ]
+    printed = io.StringIO()
+    print_main_table(tmp_path / "results.csv", naming, {}, stream=printed)
+    streams = [line.split()[1] for line in printed.getvalue().splitlines() if line.startswith("  SkeletonCLR")]
+    assert streams == ["joint+bone", "joint"], "of xview the single stream is all there is"
+
+
+def test_which_entries_are_one_row() -> None:
+    joint = {"recipe": "tiny", "modalities": ["joint"]}
+    methods = {
+        "skeletonclr-joint": {"kind": "skeletonclr", "title": "SkeletonCLR", **joint},
+        "skeletonclr-named": {"kind": "skeletonclr", "title": "Mine", **joint},
+        "random-joint": {"kind": "random_init", "title": "Random", **joint},
+        "random-published": {"kind": "random_init", "title": "Random", "initialization": "published", **joint},
+        "ikem-two": {"kind": "ikem", "title": "IKEM-3", "recipe": "tiny", "modalities": ["joint", "motion"]},
+    }
+    naming = naming_of(build_config(tiny() | {"methods": {**tiny()["methods"], **methods}}))
+    assert naming.method("ikem-3") == "IKEM-3", "its encoders depend on which modalities there are"
+    assert naming.same == {"skeletonclr-joint": "skeletonclr", "random-joint": "random"}
 
 
 def test_wide_main_table_is_printed_split_by_split(tmp_path: Path) -> None:

@@ -78,14 +78,14 @@ def draw_label_use(tables: Sequence[Table], split: Split, folder: Path, naming: 
             shares.setdefault(share, table)
     if len(shares) < 2:
         return []
-    headline = widest(cell for table in shares.values() for cell in table.summaries)
-    methods = naming.ordered_methods(headline)
+    headline = widest(cell for table in shares.values() for cell in _of(table, split))
+    methods = naming.ordered_methods(cell.method for table in shares.values() for cell in table.summaries)
     figure = Figure(figsize=(COLUMN, 2.6 + 0.14 * -(-len(methods) // 3)))
     axes = figure.add_subplot()
     axes.set_xscale("log")
     handles: dict[str, Line2D] = {}
     for position, method in enumerate(methods):
-        cell = Cell(method, headline[method], *split)
+        cell = Cell(method, headline.get(method, ""), *split)
         points = [(share, table.summaries.get(cell)) for share, table in sorted(shares.items())]
         found = [(share, item) for share, item in points if item and item.top1]
         if not found:
@@ -119,10 +119,10 @@ def draw_label_use(tables: Sequence[Table], split: Split, folder: Path, naming: 
 def draw_costs(table: Table, split: Split, folder: Path, naming: Naming) -> list[Drawn]:
     """Top-1 of each method with all its modalities against operations and against training time."""
     cells = _of(table, split)
-    headline = widest(table.summaries)
-    methods = naming.ordered_methods(headline)
-    shown = {method: Cell(method, headline[method], *split) for method in methods}
-    shown = {method: cell for method, cell in shown.items() if cell in cells and cell in table.costs}
+    headline = widest(cells)
+    methods = naming.ordered_methods(cell.method for cell in table.summaries)
+    shown = {method: Cell(method, headline[method], *split) for method in methods if method in headline}
+    shown = {method: cell for method, cell in shown.items() if cell in table.costs}
     if len(shown) < 2:
         return []
     rows = -(-len(shown) // 3)

@@ -113,7 +113,7 @@ def write_comparisons(plan: Plan, folder: Path, naming: Naming, outputs: Iterabl
         InputError: scores are damaged, or results of one column are not of the same clips.
     """
     found: list[Comparison] = []
-    for (_, metric), results in _columns(plan, set(outputs)):
+    for (_, metric), results in _columns(plan, set(outputs), naming):
         found += compare(results, metric, plan.config, naming.unranked)
     found.sort(key=lambda one: (one.evaluation, one.dataset, one.protocol, list(METRICS).index(one.metric)))
     write_text(folder / "comparisons.csv", as_csv(found))
@@ -193,7 +193,7 @@ def _corrected(comparisons: Sequence[Comparison], level: float) -> Iterator[Comp
         yield replace(one, corrected_p=p, verdict=verdict)
 
 
-def _columns(plan: Plan, usable: set[Path]) -> Iterator[tuple[tuple[Column, str], list[Result]]]:
+def _columns(plan: Plan, usable: set[Path], naming: Naming) -> Iterator[tuple[tuple[Column, str], list[Result]]]:
     """The results of each (column, metric)."""
     cells: dict[tuple[str, str, str], list[tuple[str, Path]]] = {}
     without: list[str] = []
@@ -217,7 +217,8 @@ def _columns(plan: Plan, usable: set[Path]) -> Iterator[tuple[tuple[Column, str]
             for row in read_rows(path):
                 for metric, hits in _hits(scores, row).items():
                     run = row.seed, -1 if row.label_subset is None else row.label_subset
-                    right.setdefault((row.condition, metric, method, row.streams), {})[run] = hits
+                    key = row.condition, metric, naming.row(method), row.streams
+                    right.setdefault(key, {}).setdefault(run, hits)
         results: dict[tuple[Column, str], list[Result]] = {}
         for (condition, metric, method, streams), runs in right.items():
             column = dataset, protocol, evaluation, condition

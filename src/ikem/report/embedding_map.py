@@ -47,7 +47,7 @@ def draw_embeddings(files: Sequence[EmbeddingFile], folder: Path, naming: Naming
     """A figure for each split with a map for each method, of the first seed."""
     groups: dict[tuple[str, str], dict[str, EmbeddingFile]] = {}
     for file in files:
-        groups.setdefault((file.dataset, file.protocol), {}).setdefault(file.method, file)
+        groups.setdefault((file.dataset, file.protocol), {}).setdefault(naming.row(file.method), file)
     drawn = []
     for (dataset, protocol), members in groups.items():
         methods = naming.ordered_methods(members)

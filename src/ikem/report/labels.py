@@ -9,6 +9,7 @@ from typing import Any
 
 from ikem.encoders.registry import ENCODERS
 from ikem.evaluations.registry import EVALUATIONS
+from ikem.files import canonical_json
 from ikem.methods.registry import METHODS
 from ikem.registry import Source
 from ikem.report.results import MODALITIES, clean
@@ -32,6 +33,8 @@ class Naming:
         fractions: share of the training labels that an evaluation uses, 0 to 1.
         encoders: encoder of each method and its width: only methods of one encoder are compared with each other.
         baselines: methods that gains are over: the first of them that has the same streams and encoder.
+        same: entries that are a row of an earlier one: the same method with other modalities, where none depends on
+            which others there are. A table shows them as one.
         conditions: the conditions of evaluations, in the order of the tables.
         sources, evaluation_sources: where each method, its encoder, and each evaluation were published.
     """
@@ -48,6 +51,7 @@ class Naming:
     fractions: Mapping[str, float] = field(default_factory=dict)
     encoders: Mapping[str, str] = field(default_factory=dict)
     baselines: tuple[str, ...] = ()
+    same: Mapping[str, str] = field(default_factory=dict)
     conditions: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
     evaluation_sources: Mapping[str, str] = field(default_factory=dict)
@@ -63,6 +67,10 @@ class Naming:
     def dataset(self, entry: str) -> str:
         """Title of a dataset."""
         return clean(self.datasets.get(entry, entry))
+
+    def row(self, entry: str) -> str:
+        """The entry under which a table shows a method."""
+        return self.same.get(entry, entry)
 
     def sources_of(self, methods: Iterable[str], evaluation: str) -> list[str]:
         """The different sources of methods and of an evaluation, in this order."""
@@ -127,6 +135,7 @@ def naming_of(config: Config) -> Naming:
         },
         encoders={name: _encoder(config.recipes[method.recipe].encoder) for name, method in config.methods.items()},
         baselines=config.comparisons.baselines,
+        same=_same(config),
         sources={name: _sources(method, config) for name, method in config.methods.items()},
         evaluation_sources={
             name: _cited(item.title, source) for name, item in evaluations if (source := EVALUATIONS[item.kind].source)
@@ -138,6 +147,18 @@ def naming_of(config: Config) -> Naming:
         },
         conditions=tuple(dict.fromkeys(condition for _, item in evaluations for condition in item.conditions)),
     )
+
+
+def _same(config: Config) -> dict[str, str]:
+    first: dict[str, str] = {}
+    same = {}
+    for name, method in config.methods.items():
+        if METHODS[method.kind].apart:
+            title = method.title or method.default_title(name, config)
+            settings = method.model_dump(mode="json", exclude={"title", "published_as", "modalities"})
+            if (earlier := first.setdefault(canonical_json([title, settings]), name)) != name:
+                same[name] = earlier
+    return same
 
 
 def _where(target: Transfer | None, config: Config) -> str:

@@ -153,9 +153,9 @@ def write_results(rows: Iterable[Row], missing: Iterable[Missing], path: str | P
     Raises:
         InputError: two rows are of the same cell.
     """
-    found = sorted(rows, key=_row_order)
+    found = sorted(rows, key=row_order)
     _require_different(found, str(path))
-    lines = [((*_row_order(row), number), line) for row in found for number, line in enumerate(_lines(row))]
+    lines = [((*row_order(row), number), line) for row in found for number, line in enumerate(_lines(row))]
     for cell in sorted(set(missing)):
         line = {column: str(getattr(cell, column, "")) for column in COLUMNS}
         order = (cell.dataset, cell.protocol, cell.evaluation, cell.method, (9, ()), cell.seed, -1, "", 0)
@@ -252,7 +252,7 @@ def streams_order(streams: str) -> tuple[int, tuple[int, ...]]:
     return len(parts), tuple(known.get(part, len(known)) for part in parts)
 
 
-def _row_order(row: Row) -> tuple[Any, ...]:
+def row_order(row: Row) -> tuple[Any, ...]:
     subset = -1 if row.label_subset is None else row.label_subset
     order = row.dataset, row.protocol, row.evaluation, row.method, streams_order(row.streams), row.seed, subset
     return *order, row.condition
@@ -306,7 +306,7 @@ def _first(error: ValidationError) -> str:
 def _require_different(rows: Iterable[Row], location: str) -> None:
     seen: set[tuple[Any, ...]] = set()
     for row in rows:
-        key = _row_order(row)
+        key = row_order(row)
         if key in seen:
             subset = "" if row.label_subset is None else f", label subset {row.label_subset}"
             subset += f", {row.condition}" if row.condition else ""

@@ -24,7 +24,7 @@ from ikem.report.labels import Naming
 from ikem.report.latex import as_document, as_latex
 from ikem.report.layout import evaluations_of, gain_of, lay_out, ordered_lines
 from ikem.report.markdown import escape
-from ikem.report.results import read_results
+from ikem.report.results import Missing, Row, read_results, row_order
 from ikem.report.summary import Cell
 from ikem.report.table_parts import DAGGER, DOUBLE_DAGGER, Block, Entry, Section, Table
 
@@ -35,9 +35,20 @@ def read_tables(results: Path, naming: Naming) -> list[Table]:
     Raises:
         InputError: a file cannot be read.
     """
-    rows, missing = read_results(results)
-    costs = read_costs(results.with_name(FILE))
+    rows, missing = _united(*read_results(results), naming)
+    found = read_costs(results.with_name(FILE)).items()
+    costs = {replace(cell, method=naming.row(cell.method)): cost for cell, cost in found}
     return [lay_out(rows, missing, evaluation, naming, costs) for evaluation in evaluations_of(rows, missing, naming)]
+
+
+def _united(rows: list[Row], missing: list[Missing], naming: Naming) -> tuple[list[Row], list[Missing]]:
+    """Entries that are one row, as one; what two of them have measured, once."""
+    found: dict[tuple[object, ...], Row] = {}
+    for row in rows:
+        shown = row.model_copy(update={"method": naming.row(row.method)})
+        found.setdefault(row_order(shown), shown)
+    gaps = dict.fromkeys(replace(gap, method=naming.row(gap.method)) for gap in missing)
+    return list(found.values()), list(gaps)
 
 
 def write_tables(results: Path, folder: Path, naming: Naming) -> list[Path]:
@@ -167,15 +178,31 @@ def _terminal(table: Table, width: int) -> str:
 
 
 def _without_single_streams(section: Section) -> Section:
-    """Without the streams of methods that have a fusion, too: a terminal shows what a method can do."""
-    fused = {method for block in section.blocks for method, streams in block.keys if "+" in streams}
+    """Without single streams where a method has a fusion in the same columns: a terminal shows what it can do."""
+    fused = {
+        (method, column)
+        for block in section.blocks
+        for (method, streams), line in zip(block.keys, block.lines, strict=True)
+        for column in _filled(line, section)
+        if "+" in streams
+    }
     blocks = []
     for block in section.blocks:
-        kept = [index for index, (method, streams) in enumerate(block.keys) if "+" in streams or method not in fused]
+        kept = [
+            index
+            for index, ((method, streams), line) in enumerate(zip(block.keys, block.lines, strict=True))
+            if "+" in streams or not {(method, column) for column in _filled(line, section)} <= fused
+        ]
         if kept:
             lines = tuple(block.lines[index] for index in kept)
             blocks.append(Block(block.title, lines, tuple(block.keys[index] for index in kept)))
     return Section(section.title, section.note, section.header, tuple(blocks), section.texts)
+
+
+def _filled(line: Sequence[Entry], section: Section) -> list[int]:
+    """The columns of figures in which a line says something."""
+    columns = enumerate(line)
+    return [column for column, entry in columns if column not in section.texts and (entry.text or entry.notes)]
 
 
 def _plain(section: Section) -> str:
