@@ -218,7 +218,8 @@ def leaderboard(
     """Check every submission of a folder again, and write one page of all of them."""
     from ikem.submission.leaderboard import write_leaderboard
 
-    print(f"{page}: {write_leaderboard(folder, page)} submissions")
+    count = write_leaderboard(folder, page)
+    print(f"{page}: {count} submission{'' if count == 1 else 's'}")
 
 
 @app.command()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers import ROOT
 from ikem.errors import InputError
 from ikem.evaluations.metrics import classification
 from ikem.evaluations.scores import read_scores
@@ -223,8 +224,16 @@ def test_leaderboard(packed: Path, tmp_path: Path) -> None:
     )
     assert "## Linear evaluation: Tiny xsub" in page and f"{best:.2f}" in page
     assert "[Mine, A. Author](https://example.org/code)" in page
+    blocks = [line for line in page.splitlines() if line.startswith("###")]
+    assert blocks[:2] == ["### Three streams, ST-GCN 2/8", "### Single stream, ST-GCN 2/8"], "never in one ranking"
     altered(
         packed, folder / "other.zip", {CLAIM: lambda content: content.replace(b'"test_clips": ', b'"test_clips": 1')}
     )
     with pytest.raises(InputError, match=r"other\.zip: is not accepted"):
         write_leaderboard(folder, tmp_path / "page.md")
+
+
+def test_the_page_of_the_repository_shows_what_is_in_its_folder(tmp_path: Path) -> None:
+    """Submissions that were accepted stay so: what changes the settings of a config must still read old ones."""
+    write_leaderboard(ROOT / "leaderboard", tmp_path / "page.md")
+    assert (tmp_path / "page.md").read_text() == (ROOT / "leaderboard" / "README.md").read_text()

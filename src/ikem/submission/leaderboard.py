@@ -12,6 +12,7 @@ from tabulate import tabulate
 from ikem.errors import InputError
 from ikem.files import write_text
 from ikem.report.labels import streams_title
+from ikem.report.layout import count_title
 from ikem.report.markdown import escape
 from ikem.report.results import clean
 from ikem.submission.check import Verdict, check
@@ -21,9 +22,12 @@ HEADLINE = "top1"
 
 @dataclass(frozen=True)
 class _Line:
-    """A method of a submission in one table; `values` are its top-1 over seeds and label subsets."""
+    """A method of a submission in one table; `values` are its top-1 over seeds and label subsets. Lines of a block have
+    equally many streams and the same encoder.
+    """
 
     table: str
+    block: str
     method: str
     streams: str
     values: tuple[float, ...]
@@ -51,16 +55,31 @@ def write_leaderboard(folder: Path, page: Path) -> int:
             hint = f"Run `python -m ikem check {path}` for what is wrong, and remove it"
             raise InputError("is not accepted", location=str(path), hint=hint)
         lines += _lines(verdict)
-    tables = dict.fromkeys(sorted(line.table for line in lines))
     text = "# Leaderboard\n\nTop-1 accuracy in percent, recomputed from the scores of every test clip; mean ± standard "
-    text += "deviation where there are several runs.\n"
-    for table in tables:
-        rows = sorted((line for line in lines if line.table == table), key=lambda line: -mean(line.values))
-        cells = [(line.method, line.streams, line.shown, len(line.values), line.submission) for line in rows]
-        headers = ["Method", "Streams", "Top-1", "Runs", "Submission"]
-        text += f"\n## {table}\n\n{tabulate(cells, headers, tablefmt='pipe', disable_numparse=True)}\n"
+    text += (
+        "deviation where there are several runs. Only rows of one block are compared: they have equally many streams "
+    )
+    text += "and the same encoder.\n"
+    headers = ["Method", "Streams", "Top-1", "Runs", "Submission"]
+    for table in sorted({line.table for line in lines}):
+        text += f"\n## {table}\n"
+        members = [line for line in lines if line.table == table]
+        for block in dict.fromkeys(line.block for line in sorted(members, key=_order)):
+            rows = sorted((line for line in members if line.block == block), key=lambda line: -mean(line.values))
+            cells = [
+                (line.method, streams_title(line.streams), line.shown, len(line.values), line.submission)
+                for line in rows
+            ]
+            align = ("left", "left", "right", "right", "left")
+            grid = tabulate(cells, headers, tablefmt="pipe", disable_numparse=True, colalign=align)
+            text += f"\n### {block}\n\n{grid}\n"
     write_text(page, text)
     return len(paths)
+
+
+def _order(line: _Line) -> tuple[int, str]:
+    """Most streams first."""
+    return -len(line.streams.split("+")), line.block
 
 
 def _lines(verdict: Verdict) -> Iterator[_Line]:
@@ -76,4 +95,5 @@ def _lines(verdict: Verdict) -> Iterator[_Line]:
         about = f"[{about}]({claim.link})"
     for (dataset, protocol, condition, evaluation, method, streams), found in values.items():
         table = f"{naming.evaluation(evaluation)}: {naming.split(dataset, protocol, condition)}"
-        yield _Line(escape(table), escape(naming.method(method)), streams_title(streams), tuple(found), about)
+        block = f"{count_title(streams)}, {naming.encoders[method]}"
+        yield _Line(escape(table), escape(block), escape(naming.method(method)), streams, tuple(found), about)
