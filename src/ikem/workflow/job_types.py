@@ -224,14 +224,17 @@ _FIRST = 1000
 """Priority of data jobs: everything waits for them."""
 
 
-def _priority(stage: Stage) -> int:
-    """How many stages may follow one another from this one on."""
+def _priority(stage: Stage, before: tuple[Stage, ...] = ()) -> int:
+    """How many stages may follow one another from this one on; in a circle (a student may teach) each once."""
     teachers = {method.stages[-1].name for method in METHODS.values() if method.teaches}
     later = [
-        _priority(other)
+        _priority(other, (*before, stage))
         for other in STAGES.values()
-        if any(part.name == stage.name for part in other.follows)
-        or (other.learns_from_teacher and stage.name in teachers)
+        if other not in (*before, stage)
+        and (
+            any(part.name == stage.name for part in other.follows)
+            or (other.learns_from_teacher and stage.name in teachers)
+        )
     ]
     return 10 + max(later, default=0)
 
