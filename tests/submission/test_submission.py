@@ -15,6 +15,7 @@ from helpers import ROOT
 from ikem.errors import InputError
 from ikem.evaluations.metrics import classification
 from ikem.evaluations.scores import read_scores
+from ikem.files import digest_of
 from ikem.submission.archive import CLAIM, PLAN
 from ikem.submission.check import Verdict, check
 from ikem.submission.leaderboard import write_leaderboard
@@ -125,6 +126,40 @@ def test_other_settings_are_found(packed: Path, tmp_path: Path) -> None:
     stale = [problem for problem in verdict.problems if "under other settings than the config asks for" in problem]
     assert any(problem.startswith("momentum_contrast") for problem in stale)
     assert not any(problem.startswith("prepare") for problem in stale)
+
+
+def test_options_that_are_newer_than_a_submission_are_no_difference(packed: Path, tmp_path: Path) -> None:
+    """As a version would have written it that did not have `drop_last`; but with another value it is one."""
+
+    def older(submission: Path, faster: bool) -> Path:
+        """Without the option in records and config; the config with another learning rate if it is `faster`."""
+        digests: dict[str, str] = {}
+        with zipfile.ZipFile(packed) as source, zipfile.ZipFile(submission, "w") as target:
+            records = {name: json.loads(source.read(name)) for name in source.namelist() if name.endswith(".run.json")}
+            for record in records.values():
+                record["settings"].pop("drop_last", None)
+            changed = True
+            while changed:
+                changed = False
+                for record in records.values():
+                    upstream = record["settings"].get("upstream", {})
+                    upstream |= {name: digests.get(value, value) for name, value in upstream.items()}
+                    new = digest_of(record["settings"])
+                    if new != record["digest"]:
+                        digests[record["digest"]], record["digest"], changed = new, new, True
+            for name in source.namelist():
+                content = json.dumps(records[name]).encode() if name in records else source.read(name)
+                if name == PLAN:
+                    plan = json.loads(content)
+                    plan["config"]["recipes"]["tiny"].pop("drop_last")
+                    plan["config"]["recipes"]["tiny"]["schedule"]["learning_rate"] *= 2 if faster else 1
+                    content = json.dumps(plan).encode()
+                target.writestr(name, content)
+        return submission
+
+    assert not check(older(tmp_path / "older.zip", False)).problems
+    problems = check(older(tmp_path / "other.zip", True)).problems
+    assert any("under other settings" in problem for problem in problems)
 
 
 @pytest.mark.parametrize(

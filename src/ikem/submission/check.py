@@ -12,12 +12,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ikem.errors import InputError
 from ikem.evaluations.metrics import classification
 from ikem.evaluations.scores import Scores, read_scores, row_key, scores_path
+from ikem.files import canonical_json, digest_of
 from ikem.registry import JobName
 from ikem.report.labels import Naming, naming_of
 from ikem.report.results import Row
@@ -124,7 +126,7 @@ def _records(submission: Submission, plan: Plan, job: Job, checked: set[JobName]
         waiting += job.inputs.values()
         try:
             record = json.loads(submission.read(_member(plan, job.record)))
-            digest, outputs = record["digest"], record["outputs"]
+            outputs, others = record["outputs"], _other_settings(submission, plan, job, record)
             inputs = {name: dict(files) for name, files in record["inputs"].items()}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             yield f"{job.title}: its run.json is not in form ({error})"
@@ -132,7 +134,7 @@ def _records(submission: Submission, plan: Plan, job: Job, checked: set[JobName]
         except InputError as error:
             yield f"{job.title}: {error.message}"
             continue
-        if digest != job.digest:
+        if others:
             yield f"{job.title}: was computed under other settings than the config asks for"
         for name in (job.output, scores_path(job.output)):
             member = _member(plan, name)
@@ -141,6 +143,30 @@ def _records(submission: Submission, plan: Plan, job: Job, checked: set[JobName]
         for name, files in inputs.items():
             if name in job.inputs:
                 yield from _other_input(submission, plan, job, name, files)
+
+
+def _other_settings(submission: Submission, plan: Plan, job: Job, record: dict[str, Any]) -> bool:
+    """Whether a job was computed under other settings than the plan's. An option that the version of then did not have
+    yet is at its default in the plan, and no difference.
+    """
+    settings = record["settings"]
+    if record["digest"] == job.digest:
+        return False
+    if record["digest"] != digest_of(settings):
+        return True
+    records = {name: json.loads(submission.read(_member(plan, part.record))) for name, part in job.inputs.items()}
+    upstream = {name: found["digest"] for name, found in records.items()}
+    asked = json.loads(canonical_json({**job.settings, "upstream": upstream}))
+    return bool(_known(asked, settings) != settings)
+
+
+def _known(asked: Any, recorded: Any) -> Any:
+    """What is asked for, without the options that a record does not have."""
+    if isinstance(asked, dict) and isinstance(recorded, dict):
+        return {name: _known(value, recorded[name]) for name, value in asked.items() if name in recorded}
+    if isinstance(asked, list) and isinstance(recorded, list) and len(asked) == len(recorded):
+        return [_known(*pair) for pair in zip(asked, recorded, strict=True)]
+    return asked
 
 
 def _other_input(submission: Submission, plan: Plan, job: Job, name: str, files: dict[str, str]) -> Iterator[str]:
