@@ -128,10 +128,11 @@ def estimate(
     cores: Annotated[int | None, typer.Option(min=1, help="Cores; by default those of this machine.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: seconds and bytes.")] = False,
 ) -> None:
-    """Estimate jobs, hours, disk and memory of a config: measures the CPU for some seconds, or models GPUs."""
+    """Estimate jobs, hours, disk and memory of a config: measures the CPU, or models GPUs; a minute or two."""
     from ikem.estimate.show import print_estimate
     from ikem.settings.loading import load_config
 
+    print("Counting the operations of a step of each method; a minute or two ...", file=sys.stderr)
     print_estimate(load_config(*config), gpus, cores, as_json)
 
 

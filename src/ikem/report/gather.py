@@ -73,10 +73,12 @@ def gather_results(plan_path: Path, folder: Path, partial: bool = False, digest:
     counts = read_counts(plan)
     rejected = {dataset.dataset: dataset.rejected for dataset in counts}
     rows = [row.model_copy(update={"rejected_clips": rejected.get(_tested(row, plan.config))}) for row in rows]
+    logger.info("%d rows, %d missing cells", len(rows), len(missing))
     write_counts(counts, folder / "data.md")
     _write(plan, folder, rows, sorted(set(missing)), counts)
     write_comparisons(plan, folder, naming_of(plan.config), wanted.keys() - faults.keys())
     write_tables_record(plan, folder, partial)
+    logger.info("done: %s, %s", folder, folder.parent / "report.html")
 
 
 def _tested(row: Row, config: Config) -> str:
@@ -97,6 +99,7 @@ def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing], co
     traces = traces_of(plan, naming)
     _report_other_code(traces.records)
     figures = folder.parent / "figures"
+    logger.info("drawing figures")
     drawn = traces.confusions, traces.curves, traces.embeddings, traces.clips
     write_figures(results, figures, naming, *drawn, formats=config.figures.formats)
     resolved = config.model_dump(mode="json")

@@ -112,7 +112,7 @@ class _Builder:
         for title, lines in self.groups:
             kept = [line for line in lines if (found := self.summaries.get(self._cell(line, split))) and found.values]
             if kept:
-                blocks.append(Block(title, tuple(self._detailed(line, split) for line in kept)))
+                blocks.append(Block(title, tuple(self._detailed(line, split) for line in kept), tuple(kept)))
         header = ("Method", "Streams", "Top-1", "95 % interval", "Gain", "Published", "Parameters", "GFLOPs",
                   "Training time", "Device")  # fmt: skip
         texts = {0, 1, 5, 9}
@@ -127,8 +127,10 @@ class _Builder:
         if len(devices) == 1:
             note += f" Trained on: {min(devices)}."
             used = used[:-1]
-        cut = tuple(Block(block.title, tuple(tuple(line[column] for column in used) for line in block.lines))
-                    for block in blocks)  # fmt: skip
+        cut = tuple(
+            replace(block, lines=tuple(tuple(line[column] for column in used) for line in block.lines))
+            for block in blocks
+        )
         return Section(
             self.naming.split(*split),
             note,

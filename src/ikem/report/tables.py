@@ -94,11 +94,13 @@ def as_markdown(table: Table) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def main_grid(table: Table) -> str:
-    """The lines that `print_main_table` shows, as one grid in Markdown."""
-    section = _without_single_streams(table.sections[0])
-    lines = tuple(line for block in section.blocks for line in block.lines)
-    return _markdown_grid(section, Block("", lines))
+def main_grid(table: Table, section: int = 0) -> str:
+    """The lines of methods with all their modalities, as one grid in Markdown: of all splits (0), or of one split with
+    intervals and costs (1: the first).
+    """
+    shown = _without_single_streams(table.sections[section], only_first=section > 0)
+    lines = tuple(line for block in shown.blocks for line in block.lines)
+    return _markdown_grid(shown, Block("", lines))
 
 
 def as_csv(table: Table, naming: Naming) -> str:
@@ -177,32 +179,28 @@ def _terminal(table: Table, width: int) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _without_single_streams(section: Section) -> Section:
-    """Without single streams where a method has a fusion in the same columns: a terminal shows what it can do."""
-    fused = {
-        (method, column)
-        for block in section.blocks
-        for (method, streams), line in zip(block.keys, block.lines, strict=True)
-        for column in _filled(line, section)
-        if "+" in streams
-    }
+def _without_single_streams(section: Section, only_first: bool = False) -> Section:
+    """Without single streams where a method has a fusion in the same columns: a terminal shows what it can do.
+
+    Args:
+        section: a section whose blocks have keys.
+        only_first: only the first column of figures is of results, those that follow describe them.
+    """
+    columns = [column for column in range(len(section.header)) if column not in section.texts]
+    columns = columns[:1] if only_first else columns
+
+    def filled(method: str, line: Sequence[Entry]) -> set[tuple[str, int]]:
+        return {(method, column) for column in columns if line[column].text or line[column].notes}
+
+    keyed = [(block, list(zip(block.keys, block.lines, strict=True))) for block in section.blocks]
+    fused = set().union(*(filled(key[0], line) for _, lines in keyed for key, line in lines if "+" in key[1]))
     blocks = []
-    for block in section.blocks:
-        kept = [
-            index
-            for index, ((method, streams), line) in enumerate(zip(block.keys, block.lines, strict=True))
-            if "+" in streams or not {(method, column) for column in _filled(line, section)} <= fused
-        ]
+    for block, lines in keyed:
+        kept = [(key, line) for key, line in lines if "+" in key[1] or not filled(key[0], line) <= fused]
         if kept:
-            lines = tuple(block.lines[index] for index in kept)
-            blocks.append(Block(block.title, lines, tuple(block.keys[index] for index in kept)))
-    return Section(section.title, section.note, section.header, tuple(blocks), section.texts)
-
-
-def _filled(line: Sequence[Entry], section: Section) -> list[int]:
-    """The columns of figures in which a line says something."""
-    columns = enumerate(line)
-    return [column for column, entry in columns if column not in section.texts and (entry.text or entry.notes)]
+            keys, texts = zip(*kept, strict=True)
+            blocks.append(Block(block.title, texts, keys))
+    return replace(section, blocks=tuple(blocks))
 
 
 def _plain(section: Section) -> str:
