@@ -2,7 +2,7 @@
 
     make readme
 
-After another run copy its `tables/results.csv` to docs/results/demo or docs/results/nwucla, then run this.
+After another run copy its `tables/results.csv` (and `costs.csv`) to its folder in docs/results, then run this.
 """
 
 from __future__ import annotations
@@ -14,36 +14,46 @@ from tempfile import TemporaryDirectory
 
 from ikem.files import write_text
 from ikem.report.accuracy import draw_accuracy
-from ikem.report.labels import naming_of
+from ikem.report.labels import Naming, naming_of
 from ikem.report.style import drawing
 from ikem.report.tables import main_grid, read_tables
 from ikem.settings.loading import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
+PAGES = (README, ROOT / "docs" / "demo-results.md")
 FIGURE = ROOT / "docs" / "results" / "nwucla" / "accuracy.svg"
-CONFIGS = {"demo": "config/config.yaml", "nwucla": "config/nwucla.yaml"}
-"""The config of each table, by the folder in docs/results that has its results.csv."""
-BLOCK = re.compile(r"(<!-- (\w+): [^\n]* -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
+CONFIGS = {
+    "demo": ("config.yaml",),
+    "nwucla": ("nwucla.yaml",),
+    "demo-all": ("demo-all.yaml",),
+}
+"""The configs of each table, by the folder in docs/results that has its results.csv."""
+BLOCK = re.compile(r"(<!-- ([\w-]+): [^\n]* -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 
 
 def table(name: str, results: Path | None = None) -> str:
-    """The main lines of the linear evaluation in Markdown, and how to read them."""
-    naming = naming_of(load_config(ROOT / CONFIGS[name]))
-    found = read_tables(results or ROOT / "docs" / "results" / name / "results.csv", naming)
+    """The main lines of the linear evaluation in Markdown, and how to read them; with costs, where they are kept."""
+    results = results or ROOT / "docs" / "results" / name / "results.csv"
+    found = read_tables(results, _naming(name))
     linear = next(table for table in found if table.evaluation == "linear")
     note = "Bold: the best of the pretrained methods with as many streams; underlined: the second best."
-    return f"\n{main_grid(linear)}\n\n{linear.title}. {linear.caption} {note}\n\n"
+    grid = main_grid(linear, section=1 if linear.costs else 0)
+    return f"\n{grid}\n\n{linear.title}. {linear.caption} {note}\n\n"
 
 
-def filled(readme: str) -> str:
+def _naming(name: str) -> Naming:
+    return naming_of(load_config(*(ROOT / "config" / config for config in CONFIGS[name])))
+
+
+def filled(text: str) -> str:
     """The text with every block between `<!-- NAME: ... -->` and `<!-- end of NAME -->` written again."""
-    return BLOCK.sub(lambda found: found[1] + table(found[2]) + found[3], readme)
+    return BLOCK.sub(lambda found: found[1] + table(found[2]) + found[3], text)
 
 
 def draw(target: Path) -> None:
     """The figure of NW-UCLA, cross view."""
-    naming = naming_of(load_config(ROOT / CONFIGS["nwucla"]))
+    naming = _naming("nwucla")
     tables = read_tables(ROOT / "docs" / "results" / "nwucla" / "results.csv", naming)
     with TemporaryDirectory() as folder, drawing(("svg",)):
         (drawn,) = draw_accuracy(tables[0], ("nwucla", "xview"), Path(folder), naming)
@@ -51,5 +61,6 @@ def draw(target: Path) -> None:
 
 
 if __name__ == "__main__":
-    write_text(README, filled(README.read_text(encoding="utf-8")))
+    for page in PAGES:
+        write_text(page, filled(page.read_text(encoding="utf-8")))
     draw(FIGURE)

@@ -23,9 +23,10 @@ def writer() -> ModuleType:
 
 
 def test_tables_are_those_of_the_committed_results(writer: ModuleType) -> None:
-    text = writer.README.read_text()
-    assert len(writer.BLOCK.findall(text)) == len(writer.CONFIGS)
-    assert writer.filled(text) == text, "after a change of docs/results: make readme"
+    text = {page: page.read_text() for page in writer.PAGES}
+    assert {name for part in text.values() for _, name, _ in writer.BLOCK.findall(part)} == writer.CONFIGS.keys()
+    for page, part in text.items():
+        assert writer.filled(part) == part, f"{page}: after a change of docs/results: make readme"
 
 
 def test_a_table_shows_the_best_figure_of_the_long_table(writer: ModuleType, tmp_path) -> None:

@@ -117,15 +117,25 @@ def test_embeddings_are_of_test_clips_and_of_length_one(tmp_path: Path) -> None:
     assert np.allclose((values**2).sum(axis=1), 2), "each modality counts alike"
 
 
-def test_maps_are_the_same_each_time(tmp_path: Path) -> None:
-    generator = np.random.default_rng(0)
-    save_tensors(tmp_path / "e.safetensors", {"joint": torch.from_numpy(generator.normal(size=(20, 8)))}, {})
+def embeddings_of(folder: Path, values: np.ndarray, test: int) -> list[EmbeddingFile]:
+    """Files of two methods with the same embeddings of 20 clips, of which the last ones test."""
+    save_tensors(folder / "e.safetensors", {"joint": torch.from_numpy(values)}, {})
     names = [str(number) for number in range(20)]
     table = {"name": names, "label": [0, 1] * 10, "frames": [9] * 20, "bodies": [1] * 20}
-    write_samples(tmp_path / "samples.csv", pd.DataFrame(table))
-    write_json(tmp_path / "split.json", {"train": [0], "test": list(range(1, 20)), "unused": 0, "complete": True})
-    paths = [tmp_path / name for name in ("e.safetensors", "samples.csv", "split.json")]
-    files = [EmbeddingFile(*paths, "demo", "xsub", method) for method in ("ikem-6", "random")]
+    write_samples(folder / "samples.csv", pd.DataFrame(table))
+    split = {"train": [0], "test": list(range(20 - test, 20)), "unused": 19 - test, "complete": True}
+    write_json(folder / "split.json", split)
+    paths = [folder / name for name in ("e.safetensors", "samples.csv", "split.json")]
+    return [EmbeddingFile(*paths, "demo", "xsub", method) for method in ("ikem-6", "random")]
+
+
+@pytest.mark.parametrize(("values", "test"), [(np.eye(20), 2), (np.ones((20, 3)), 19)])
+def test_what_cannot_be_mapped_is_not_drawn(tmp_path: Path, values: np.ndarray, test: int) -> None:
+    assert draw_embeddings(embeddings_of(tmp_path, values, test), tmp_path, NAMING) == []
+
+
+def test_maps_are_the_same_each_time(tmp_path: Path) -> None:
+    files = embeddings_of(tmp_path, np.random.default_rng(0).normal(size=(20, 8)), 19)
     pictures = []
     for _ in range(2):
         with drawing():

@@ -18,7 +18,7 @@ from ikem.report.literature import published_value
 from ikem.report.results import Missing, Row, read_results, write_results
 from ikem.report.summary import Cell, Figure, summarize, widest
 from ikem.report.table_parts import Section, Table
-from ikem.report.tables import as_csv, as_markdown, print_main_table, read_tables, write_tables
+from ikem.report.tables import as_csv, as_markdown, main_grid, print_main_table, read_tables, write_tables
 from ikem.settings.loading import build_config
 from report_samples import METHODS, NAMING, SIX, THREE, benchmark, row
 
@@ -404,6 +404,19 @@ def test_entries_of_one_method_with_other_modalities_are_one_row(tmp_path: Path)
     print_main_table(tmp_path / "results.csv", naming, {}, stream=printed)
     streams = [line.split()[1] for line in printed.getvalue().splitlines() if line.startswith("  SkeletonCLR")]
     assert streams == ["joint+bone", "joint"], "of xview the single stream is all there is"
+
+
+def test_the_main_grid_of_a_split_has_its_costs() -> None:
+    """A gain that only the single streams have is no reason to show them."""
+    rows = [row(method=method, streams="joint") for method in ("skeletonclr", "ikem-6")]
+    rows += [row(streams="joint+bone", top1=70)]
+    naming = dataclasses.replace(NAMING, baselines=("skeletonclr",))
+    grid = main_grid(table_of(rows, naming=naming), section=1)
+    assert "95 % interval" in grid and "Gain" in grid
+    assert [line.split("|")[1:3] for line in grid.splitlines()[2:]] == [
+        [" IKEM-6      ", " joint+bone "],
+        [" SkeletonCLR ", " joint      "],
+    ]
 
 
 def test_which_entries_are_one_row() -> None:

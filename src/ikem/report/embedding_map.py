@@ -22,6 +22,7 @@ from ikem.training.checkpoint import load_tensors
 
 _CLASSES = 10
 _CLIPS = 600
+_FEWEST = 10
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,9 @@ class EmbeddingFile:
 
 
 def draw_embeddings(files: Sequence[EmbeddingFile], folder: Path, naming: Naming) -> list[Drawn]:
-    """A figure for each split with a map for each method, of the first seed."""
+    """A figure for each split with a map for each method, of the first seed; none of fewer than ten test clips, and no
+    map of embeddings that are all the same.
+    """
     groups: dict[tuple[str, str], dict[str, EmbeddingFile]] = {}
     for file in files:
         groups.setdefault((file.dataset, file.protocol), {}).setdefault(naming.row(file.method), file)
@@ -55,7 +58,11 @@ def draw_embeddings(files: Sequence[EmbeddingFile], folder: Path, naming: Naming
         labels = load_samples(first.samples)["label"].to_numpy(np.int64)
         chosen = choose(np.asarray(read_split(first.split)["test"], np.int64), labels)
         names = class_labels(naming.classes.get(dataset, ()), int(labels.max()) + 1)
-        maps = {naming.method(method): tsne(joined(members[method].path, chosen)) for method in methods}
+        values = {naming.method(method): joined(members[method].path, chosen) for method in methods}
+        values = {title: part for title, part in values.items() if np.ptp(part, axis=0).any()}
+        if len(chosen) < _FEWEST or not values:
+            continue
+        maps = {title: tsne(part) for title, part in values.items()}
         title = f"Embeddings of test clips, {naming.split(dataset, protocol)}"
         stem = f"embeddings/{dataset}/{protocol}"
         _draw(maps, labels[chosen], names, title, folder, stem)
