@@ -11,6 +11,7 @@ import torch
 from ikem.data.store import write_samples
 from ikem.errors import InputError
 from ikem.files import write_json
+from ikem.report.accuracy import method_line
 from ikem.report.agreement import draw_agreement, read_errors, shared_errors
 from ikem.report.clip import ClipFile, draw_clips, liveliest
 from ikem.report.confusion import ConfusionFile, draw_gains, recall
@@ -33,10 +34,11 @@ def test_shared_errors_are_the_jaccard_index() -> None:
 def test_errors_are_read_from_scores(tmp_path: Path) -> None:
     scores = torch.tensor([[0.0, -1.0], [0.0, -1.0], [-2.0, 0.0]], dtype=torch.float16)
     path = tmp_path / "linear.scores.safetensors"
-    tensors = {"scores/joint": scores, "scores/bone": -scores, "labels": torch.tensor([0, 1, 1])}
+    tensors = {"scores/joint": scores, "scores/bone": -scores, "scores/motion": scores.clone()}
+    tensors |= {"labels": torch.tensor([0, 1, 1])}
     save_tensors(path, tensors | {"classes": torch.arange(2)}, {"names": ["a", "b", "c"]})
     assert {name: list(value) for name, value in read_errors(path).items()} == {
-        "joint": [False, True, False], "bone": [True, False, True],
+        "joint": [False, True, False], "bone": [True, False, True], "motion": [False, True, False],
     }  # fmt: skip
     files = [ConfusionFile(tmp_path / "linear.confusion.npz", "demo", "xsub", "ikem-6", "linear")]
     with drawing():
@@ -45,6 +47,9 @@ def test_errors_are_read_from_scores(tmp_path: Path) -> None:
             draw_agreement([dataclasses.replace(files[0], path=tmp_path / "x.confusion.npz")], tmp_path, NAMING) == []
         )
     assert (tmp_path / drawn.file).exists()
+    tensors.pop("scores/motion")
+    save_tensors(path, tensors | {"classes": torch.arange(2)}, {"names": ["a", "b", "c"]})
+    assert draw_agreement(files, tmp_path, NAMING) == [], "two modalities share one number"
     save_tensors(path, {"scores/joint": scores}, {})
     with pytest.raises(InputError, match="no scores of clips"):
         read_errors(path)
@@ -62,7 +67,7 @@ def test_gains_are_of_recalls_with_the_same_streams(tmp_path: Path) -> None:
     with drawing():
         (drawn,) = draw_gains(files, tmp_path, naming)
         assert draw_gains(files, tmp_path, NAMING) == [], "there is no baseline"
-    assert drawn.title == "Gain by class: IKEM-6 over SkeletonCLR, demo xsub"
+    assert drawn.title == "Gain by class: IKEM-6 over SkeletonCLR, joint only, demo xsub"
     assert ", joint: accuracy of a class" in drawn.caption, "the streams that both have"
 
 
@@ -75,7 +80,9 @@ def test_a_method_and_its_stages_share_a_panel(tmp_path: Path) -> None:
     with drawing():
         (drawn,) = draw_curves(curves, tmp_path)
         (short,) = draw_curves(curves[:1], tmp_path)
+        (seeds,) = draw_curves(curves[:1] * 2, tmp_path)
     assert "dotted line" in drawn.caption and "dotted line" not in short.caption
+    assert "seeds" in seeds.caption and "seeds" not in drawn.caption
     assert drawn.title == "Learning curves, Demo xsub"
 
 
@@ -83,8 +90,10 @@ def test_a_jump_of_the_sensor_is_not_lively() -> None:
     position = np.zeros((3, 3, 16, 4, 1), np.float32)
     position[1] += np.linspace(0, 3, 16, dtype=np.float32)[:, None, None]  # moves all the time
     position[2, :, 8] = 50.0  # is lost for a frame
-    clip, frame = liveliest(position)
+    clip, frame = liveliest(position, np.ones(3, bool))
     assert clip == 1 and 4 <= frame < 12
+    assert liveliest(position, np.array([True, False, False]))[0] == 0, "clips of one body first"
+    assert liveliest(position, np.zeros(3, bool))[0] == 1
 
 
 def test_a_clip_is_drawn_with_the_name_of_its_class(tmp_path: Path) -> None:
@@ -97,7 +106,7 @@ def test_a_clip_is_drawn_with_the_name_of_its_class(tmp_path: Path) -> None:
     clip = ClipFile("demo", tmp_path / "position.npy", tmp_path / "samples.csv", files, "ntu25")
     with drawing():
         (drawn,) = draw_clips([clip], tmp_path, naming)
-    assert drawn.title == "A clip in every modality: waving, Demo"
+    assert drawn.title == "A clip in joint, bone, motion: waving, Demo"
     assert (tmp_path / drawn.file).with_suffix(".pdf").exists()
 
 
@@ -142,3 +151,12 @@ def test_maps_are_the_same_each_time(tmp_path: Path) -> None:
             (drawn,) = draw_embeddings(files, tmp_path, NAMING)
         pictures.append((tmp_path / drawn.file).read_bytes())
     assert pictures[0] == pictures[1]
+
+
+def test_a_method_has_one_color_in_all_figures() -> None:
+    """Whichever other methods a figure has; the floor and the ceiling have markers of their own."""
+    naming = dataclasses.replace(NAMING, compared=("random", "skeletonclr", "ikem-3", "supervised"))
+    alone, among = (method_line("ikem-3", names, naming) for names in (["ikem-3"], ["skeletonclr", "ikem-3"]))
+    assert alone == among == method_line("ikem-3", [], naming)
+    assert alone != method_line("skeletonclr", ["skeletonclr"], naming)
+    assert len({method_line(name, [], naming)[0] for name in naming.compared}) == 4

@@ -16,7 +16,7 @@ from ikem.report.style import COLUMN, GREY, INK, Drawn, heading, legend_below, m
 from ikem.report.summary import Cell, Summary, widest
 from ikem.report.table_parts import Split, Table
 
-_UNRANKED = {GREY: "o", INK: "X"}
+_UNRANKED = {GREY: "x", INK: "+"}
 _INTERVAL = "Lines are 95 % intervals for the number of test clips (Wilson)."
 
 
@@ -76,7 +76,8 @@ def draw_label_use(tables: Sequence[Table], split: Split, folder: Path, naming: 
         share = naming.fraction(table.evaluation)
         if share is not None and any((cell.dataset, cell.protocol) == split for cell in table.summaries):
             shares.setdefault(share, table)
-    if len(shares) < 2:
+    several = len({cell.method for table in shares.values() for cell in _of(table, split)}) > 1
+    if len(shares) < 2 or not several:
         return []
     headline = widest(cell for table in shares.values() for cell in _of(table, split))
     methods = naming.ordered_methods(cell.method for table in shares.values() for cell in table.summaries)
@@ -141,7 +142,7 @@ def draw_costs(table: Table, split: Split, folder: Path, naming: Naming) -> list
                 (mark,) = axes.plot(value, summary.top1.mean, marker or _UNRANKED[color], color=color, markersize=5)
                 handles[naming.method(method)] = mark
     for axes, label in ((left, "GFLOPs for one body"), (right, f"Training time, {unit}")):
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, 1.08 * axes.get_xlim()[1])
         axes.set_xlabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(4))
     left.set_ylabel("Top-1 accuracy, %")
@@ -154,12 +155,15 @@ def draw_costs(table: Table, split: Split, folder: Path, naming: Naming) -> list
         "Each method with all its modalities: operations of embedding one body by all its encoders, and wall time of "
         f"all training that they need. {_INTERVAL}"
     )
+    if untrained := [naming.method(method) for method, cell in shown.items() if not table.costs[cell].train_seconds]:
+        caption += f" Not trained, so on the left only: {', '.join(untrained)}."
     return [Drawn(f"{stem}.png", "costs", title, caption)]
 
 
 def method_line(method: str, methods: Sequence[str], naming: Naming) -> tuple[str, str, str]:
     """Color, marker and dashes: floor and ceiling are grey and dashed, without a marker."""
-    alike = [name for name in methods if (name in naming.unranked) == (method in naming.unranked)]
+    known = [*naming.compared, *(name for name in methods if name not in naming.compared)]
+    alike = [name for name in known if (name in naming.unranked) == (method in naming.unranked)]
     position = alike.index(method)
     if method in naming.unranked:
         return (GREY, INK)[position % 2], "", ("--", ":")[position % 2]

@@ -18,7 +18,7 @@ from ikem.report.style import COLUMN, SHADES, Drawn, heading, save
 
 
 def draw_agreement(files: Sequence[ConfusionFile], folder: Path, naming: Naming) -> list[Drawn]:
-    """A figure for each method of two modalities or more whose evaluations kept the scores of single clips."""
+    """A figure for each method of three modalities or more whose evaluations kept the scores of single clips."""
     groups: dict[tuple[str, str, str, str], list[dict[str, NDArray[np.bool_]]]] = {}
     for file in files:
         scores = file.path.with_name(f"{file.path.name.removesuffix('.confusion.npz')}.scores.safetensors")
@@ -28,7 +28,7 @@ def draw_agreement(files: Sequence[ConfusionFile], folder: Path, naming: Naming)
     drawn = []
     for (evaluation, dataset, protocol, method), seeds in groups.items():
         modalities = [name for name in MODALITIES if all(name in errors for errors in seeds)]
-        if len(modalities) < 2:
+        if len(modalities) < 3:  # of two it would be one number
             continue
         shared = np.mean([shared_errors(errors, modalities) for errors in seeds], axis=0)
         title = f"{naming.method(method)}, {naming.split(dataset, protocol)}"

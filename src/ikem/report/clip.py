@@ -15,6 +15,7 @@ from ikem.data.arrayfile import open_array
 from ikem.data.store import load_samples
 from ikem.report.confusion import class_labels
 from ikem.report.labels import Naming, streams_title
+from ikem.report.results import MODALITIES
 from ikem.report.style import PAGE, Drawn, heading, save, stream_style
 from ikem.skeleton import Skeleton, load_skeleton
 
@@ -43,12 +44,14 @@ def draw_clips(files: Sequence[ClipFile], folder: Path, naming: Naming) -> list[
     drawn = []
     for file in files:
         position = open_array(file.position)
-        clip, frame = liveliest(position)
+        samples = load_samples(file.samples)
+        clip, frame = liveliest(position, samples["bodies"].to_numpy() == 1)
         names = class_labels(naming.classes.get(file.dataset, ()), 1 << 16)
-        label = load_samples(file.samples)["label"].iloc[clip]
+        label = samples["label"].iloc[clip]
         body = np.asarray(position[clip, :, :, :, 0])
         values = {name: np.asarray(open_array(path)[clip, :, :, :, 0]) for name, path in file.modalities.items()}
-        title = f"A clip in every modality: {names[int(label)]}, {naming.dataset(file.dataset)}"
+        shown = "every modality" if len(values) == len(MODALITIES) else ", ".join(map(streams_title, values))
+        title = f"A clip in {shown}: {names[int(label)]}, {naming.dataset(file.dataset)}"
         stem = f"clips/{file.dataset}"
         _draw(body, values, frame, load_skeleton(file.skeleton), title, folder, stem)
         caption = (
@@ -59,16 +62,20 @@ def draw_clips(files: Sequence[ClipFile], folder: Path, naming: Naming) -> list[
     return drawn
 
 
-def liveliest(position: NDArray[np.float32]) -> tuple[int, int]:
+def liveliest(position: NDArray[np.float32], alone: NDArray[np.bool_]) -> tuple[int, int]:
     """(clip, frame): of the first 64 clips the one that moves most in half of its frames, at a lively moment.
 
-    Frames in which the sensor lost the body jump; a median and the upper quartile do not see them.
+    Frames in which the sensor lost the body jump; a median and the upper quartile do not see them. Clips of one body
+    (`alone`) come first: only one is drawn.
     """
     some = np.asarray(position[:64, :, :, :, 0], np.float64)  # (n, 3, T, V)
     speed = np.linalg.norm(np.diff(some, axis=2), axis=1).mean(axis=2)  # (n, T - 1)
     margin = some.shape[2] // 4
     middle = speed[:, margin : some.shape[2] - margin]
-    clip = int(np.median(middle, axis=1).argmax())
+    liveliness = np.median(middle, axis=1)
+    if alone[:64].any():
+        liveliness = np.where(alone[:64], liveliness, -1)
+    clip = int(liveliness.argmax())
     frame = int(np.abs(middle[clip] - np.quantile(middle[clip], 0.75)).argmin())
     return clip, frame + margin
 
@@ -86,7 +93,9 @@ def _draw(
     down = -(-max(len(values), 1) // across)
     points = body[:2, frame]  # (x and y, V)
     size = float(np.ptp(points[1])) or 1.0
-    limits = [(float(each.min()) - 0.16 * size, float(each.max()) + 0.16 * size) for each in points]
+    trail = body[:2, max(0, frame - 8) : frame + 1]
+    seen = trail.reshape(2, -1) if "joint" in values else points
+    limits = [(float(each.min()) - 0.16 * size, float(each.max()) + 0.16 * size) for each in seen]
     slope = (limits[1][1] - limits[1][0]) / (limits[0][1] - limits[0][0])
     figure = Figure(figsize=(PAGE, down * min(4.0, PAGE / across * slope + 0.2) + 0.35))
     panels = figure.subplots(down, across, squeeze=False).ravel()
@@ -94,7 +103,6 @@ def _draw(
         color = stream_style(name)[0]
         _skeleton(axes, points, skeleton, strong=name != "bone")
         if name == "joint":
-            trail = body[:2, max(0, frame - 8) : frame + 1]
             axes.plot(trail[0], trail[1], color=color, linewidth=0.6, alpha=0.8)
             axes.plot(*points, "o", color=color, markersize=2.2)
         else:

@@ -48,13 +48,21 @@ def draw_curves(curves: Sequence[Curve], folder: Path) -> list[Drawn]:
     for (stem, page), panels in pages.items():
         title = f"Learning curves, {clean(page)}"
         starts = _draw(title, panels, folder, f"curves/{stem}")
-        caption = "Training loss, mean over each epoch; thin lines are seeds."
+        caption = "Training loss, mean over each epoch."
+        if any(_several_seeds(jobs) for jobs in panels.values()):
+            caption += " Lines of one color are seeds."
         if starts:
             caption += (
-                " A dotted line is where the next stage begins: its loss has other terms, so it is on another scale."
+                " A dotted line is where the next stage begins; where its loss has other terms, the scale is another."
             )
         drawn.append(Drawn(f"curves/{stem}.png", "curves", title, caption))
     return drawn
+
+
+def _several_seeds(jobs: Sequence[pd.DataFrame]) -> bool:
+    """Whether two jobs train the same modality in the same epochs."""
+    seen = [(frame.index[0], *frame.columns) for frame in jobs]
+    return len(set(seen)) < len(seen)
 
 
 def read_metrics(path: Path) -> pd.DataFrame:

@@ -33,6 +33,7 @@ class Naming:
         fractions: share of the training labels that an evaluation uses, 0 to 1.
         encoders: encoder of each method and its width: only methods of one encoder are compared with each other.
         baselines: methods that gains are over: the first of them that has the same streams and encoder.
+        compared: rows of the benchmark's tables, in order: colors and markers of figures follow it.
         same: entries that are a row of an earlier one: the same method with other modalities, where none depends on
             which others there are. A table shows them as one.
         conditions: the conditions of evaluations, in the order of the tables.
@@ -51,6 +52,7 @@ class Naming:
     fractions: Mapping[str, float] = field(default_factory=dict)
     encoders: Mapping[str, str] = field(default_factory=dict)
     baselines: tuple[str, ...] = ()
+    compared: tuple[str, ...] = ()
     same: Mapping[str, str] = field(default_factory=dict)
     conditions: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -120,7 +122,8 @@ class Naming:
 
 def naming_of(config: Config) -> Naming:
     """The naming that follows from a config. Synthetic recordings have no published values."""
-    evaluations = config.evaluations.items()
+    evaluations, same = config.evaluations.items(), _same(config)
+    benchmarked = {same.get(name, name) for block in config.benchmark for name in block.methods}
     return Naming(
         methods={name: method.title or method.default_title(name, config) for name, method in config.methods.items()},
         datasets={name: dataset.title for name, dataset in config.datasets.items()},
@@ -135,7 +138,8 @@ def naming_of(config: Config) -> Naming:
         },
         encoders={name: _encoder(config.recipes[method.recipe].encoder) for name, method in config.methods.items()},
         baselines=config.comparisons.baselines,
-        same=_same(config),
+        compared=tuple(name for name in config.methods if name in benchmarked),
+        same=same,
         sources={name: _sources(method, config) for name, method in config.methods.items()},
         evaluation_sources={
             name: _cited(item.title, source) for name, item in evaluations if (source := EVALUATIONS[item.kind].source)

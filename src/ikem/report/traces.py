@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ikem.methods.registry import STAGES, encoder_states
+from ikem.methods.registry import METHODS, STAGES, encoder_states
 from ikem.modalities import MODALITIES
 from ikem.report.clip import ClipFile
 from ikem.report.confusion import ConfusionFile
@@ -35,20 +35,22 @@ class Traces:
 
 def traces_of(plan: Plan, naming: Naming) -> Traces:
     """The files that are there."""
-    confusions = [
-        ConfusionFile(path, keys["dataset"], keys["protocol"], keys["method"], evaluation)
-        for evaluation, keys, job in plan.cells("linear")
-        if plan.config.evaluations[evaluation].target is None
-        for path in [job.output.with_name(f"{job.output.stem}.confusion.npz")]
-        if path.exists()
-    ]
+    # Entries that are one row are one figure: that of the row itself, if it is there.
+    confusions: dict[tuple[str, ...], ConfusionFile] = {}
+    cells = sorted(plan.cells("linear"), key=lambda cell: naming.row(cell[1]["method"]) != cell[1]["method"])
+    for evaluation, keys, job in cells:
+        path = job.output.with_name(f"{job.output.stem}.confusion.npz")
+        if plan.config.evaluations[evaluation].target is None and path.exists():
+            row = keys["dataset"], keys["protocol"], naming.row(keys["method"]), evaluation
+            confusions.setdefault((*row, keys["seed"]), ConfusionFile(path, *row))
     curves, embeddings = [], []
     for keys in _runs(plan):
         page = naming.split(keys["dataset"], keys["protocol"])
         stem = f"{keys['dataset']}/{keys['protocol']}"
+        stages = {stage.name for stage in METHODS[plan.config.methods[keys["method"]].kind].stages}
         for job in training_jobs(plan, keys):
             metrics = job.output.with_name("metrics.csv")
-            own = dict(job.name.keys).get("method", keys["method"]) == keys["method"]
+            own = dict(job.name.keys).get("method", keys["method"]) == keys["method"] and job.name.kind in stages
             if own and metrics.exists() and metrics.stat().st_size > 2:
                 curves.append(Curve(metrics, page, naming.method(keys["method"]), stem))
         split = plan.job("split", {name: keys[name] for name in ("dataset", "protocol")}).output
@@ -58,7 +60,7 @@ def traces_of(plan: Plan, naming: Naming) -> Traces:
             files = (path, samples, split)
             embeddings.append(EmbeddingFile(*files, keys["dataset"], keys["protocol"], keys["method"]))
     records = [job.record for job in plan.all_jobs() if job.record.exists()]
-    return Traces(confusions, curves, embeddings, _clips(plan), records)
+    return Traces(list(confusions.values()), curves, embeddings, _clips(plan), records)
 
 
 def training_jobs(plan: Plan, keys: dict[str, str], streams: list[str] | None = None) -> list[Job]:
