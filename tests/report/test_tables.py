@@ -149,8 +149,14 @@ def test_best_and_second_best_are_pretrained_methods() -> None:
 
 
 def test_one_pretrained_method_alone_is_not_the_best() -> None:
-    table = table_of([row(), row(method="random")])
-    assert "**" not in as_markdown(table)
+    """Nor are its own modalities ranked against one another, though another method has figures in another column."""
+    tops = {"joint": 50.0, "motion": 60.0, "bone": 40.0}
+    alone = [row(streams=streams, top1=top) for streams, top in tops.items()]
+    text = as_markdown(table_of([*alone, row(method="random")]))
+    assert "60.00" in text and "**" not in text and "<u>" not in text
+    overview = table_of([*alone, *(row(method=name, protocol="xview") for name in ("ikem-6", "student"))]).sections[0]
+    assert {(line[2].rank, line[3].rank) for line in overview.lines if line[1].text != "joint"} == {(0, 0)}
+    assert {line[3].rank for line in overview.lines if line[1].text == "joint"} == {1}
 
 
 def test_blocks_keep_like_with_like() -> None:

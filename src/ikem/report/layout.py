@@ -191,7 +191,7 @@ class _Builder:
         return groups
 
     def _ranks(self, split: Split) -> dict[Cell, int]:
-        """Best and second best mean (as shown) of each block; one alone is neither."""
+        """Best and second best mean (as shown) of each block; a method that is alone there is neither."""
         ranks: dict[Cell, int] = {}
         for _, lines in self.groups:
             means = {}
@@ -200,7 +200,7 @@ class _Builder:
                 if summary and summary.top1 and line[0] not in self.naming.unranked:
                     means[self._cell(line, split)] = f"{summary.top1.mean:.2f}"
             order = sorted(set(means.values()), key=float, reverse=True)
-            if len(means) > 1:
+            if len({cell.method for cell in means}) > 1:
                 ranks |= {cell: order.index(mean) + 1 for cell, mean in means.items() if order.index(mean) < 2}
         return ranks
 
