@@ -10,11 +10,13 @@ import pytest
 from browser import CHROMIUM, browser
 from ikem.errors import InputError
 from ikem.report import page
+from ikem.report.comparisons import Comparison, lay_out
 from ikem.report.confusion import ConfusionFile
 from ikem.report.figures import write_figures
 from ikem.report.page import write_page
 from ikem.report.records import duration, facts_of, read_records
 from ikem.report.results import Missing, write_results
+from ikem.settings.benchmark import Comparisons
 from report_samples import NAMING, SIX, benchmark, confusion, write_run
 
 SCRIPT = "<script>alert(1)</script>"
@@ -105,6 +107,22 @@ def test_the_main_table_is_first_and_provenance_last(folder: Path) -> None:
              "Accuracy by modality and fusion", "Failures and missing cells", "Made by ikem"]  # fmt: skip
     places = [text.index(part) for part in order]
     assert places == sorted(places)
+
+
+def test_comparisons_are_in_the_page(folder: Path) -> None:
+    one = Comparison("ntu60", "xsub", "linear", "", "top1", "ikem-3", "joint", "baseline", "skeletonclr", "joint", 1,
+                     60.0, 50.0, 10.0, 2.0, 18.0, "McNemar", 0.01, 0.02, "better")  # fmt: skip
+    compared = lay_out([one], hostile(), Comparisons())
+    write_page(folder / "results.csv", folder / "report.html", hostile(), figures=folder / "figures",
+               comparisons=compared)  # fmt: skip
+    parsed = Parsed((folder / "report.html").read_text())
+    text = parsed.words[parsed.words.index("Comparisons: which") : parsed.words.index("Figures\n")]
+    for part in ("Holm", f"{SCRIPT}, {BREAKOUT} xsub", "baseline: SkeletonCLR", "+10.00 (+2.00 to +18.00)", "better"):
+        assert part in text, part
+    assert "script" not in {tag for tag, _ in parsed.tags}
+    assert any(link["href"] == "#comparisons" for link in parsed.all("a"))
+    write_page(folder / "results.csv", folder / "report.html", NAMING, figures=folder / "figures")
+    assert "Comparisons" not in Parsed((folder / "report.html").read_text()).words
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")

@@ -20,6 +20,7 @@ from ikem.report.prose import describe
 from ikem.report.records import Record, other_code, read_records
 from ikem.report.results import Missing, Row, read_rows, write_results
 from ikem.report.summary import Cell
+from ikem.report.table_parts import Table
 from ikem.report.tables import print_main_table, write_tables
 from ikem.report.traces import traces_of
 from ikem.settings.benchmark import Config
@@ -75,8 +76,8 @@ def gather_results(plan_path: Path, folder: Path, partial: bool = False, digest:
     rows = [row.model_copy(update={"rejected_clips": rejected.get(_tested(row, plan.config))}) for row in rows]
     logger.info("%d rows, %d missing cells", len(rows), len(missing))
     write_counts(counts, folder / "data.md")
-    _write(plan, folder, rows, sorted(set(missing)), counts)
-    write_comparisons(plan, folder, naming_of(plan.config), wanted.keys() - faults.keys())
+    compared = write_comparisons(plan, folder, naming_of(plan.config), wanted.keys() - faults.keys())
+    _write(plan, folder, rows, sorted(set(missing)), counts, compared)
     write_tables_record(plan, folder, partial)
     logger.info("done: %s, %s", folder, folder.parent / "report.html")
 
@@ -87,7 +88,14 @@ def _tested(row: Row, config: Config) -> str:
     return str(target.dataset) if target else row.dataset
 
 
-def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing], counts: list[DatasetCounts]) -> None:
+def _write(
+    plan: Plan,
+    folder: Path,
+    rows: list[Row],
+    missing: list[Missing],
+    counts: list[DatasetCounts],
+    compared: Table,
+) -> None:
     config = plan.config
     naming = naming_of(config)
     results = folder / "results.csv"
@@ -112,6 +120,7 @@ def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing], co
         runs=traces.records,
         config=resolved,
         counts=counts,
+        comparisons=compared,
         words=describe(config, naming, counts, records),
     )
 
