@@ -172,6 +172,7 @@ def test_blocks_keep_like_with_like() -> None:
         "Six streams, ST-GCN 16/256", "Three streams, ST-GCN 16/256", "Single stream, ST-GCN 16/256",
         "Single stream, GRU 9",
     ]  # fmt: skip
+    assert overview.note.endswith(" 16/256: channels of the first blocks / dimension of the embedding.")
     single = overview.blocks[2]
     assert [(line[0].text, line[1].text, line[2].rank) for line in single.lines] == [
         ("SkeletonCLR", "joint", 1), ("IKEM-3", "joint", 2), ("SkeletonCLR", "motion", 0), ("IKEM-3", "motion", 0),
@@ -205,7 +206,7 @@ def test_a_split_shows_interval_clips_and_cost() -> None:
     costs = {cell: Cost(5_010_000, 3.1234, 4980.0, "H100")}
     details = lay_out([row(streams=SIX, test_clips=100, rejected_clips=1)], [], "linear", NAMING, costs).sections[1]
     assert details.header == (
-        "Method", "Streams", "Top-1", "95 % interval", "Parameters", "GFLOPs", "Training time",
+        "Method", "Streams", "Top-1", "95 % interval", "Parameters", "GFLOPs", "Pretraining time",
     )  # fmt: skip
     assert [entry.text for entry in details.lines[0][3:]] == ["40.4 to 59.6", "5.01 M", "3.12", "1 h 23 min"]
     assert details.note == "240 training clips, 100 test clips, 10 classes; 1 clip rejected. Trained on: H100."
