@@ -17,7 +17,7 @@ from ikem.report.page import write_page
 from ikem.report.records import duration, facts_of, read_records
 from ikem.report.results import Missing, write_results
 from ikem.settings.benchmark import Comparisons
-from report_samples import NAMING, SIX, benchmark, confusion, write_run
+from report_samples import NAMING, SIX, THREE, benchmark, confusion, row, write_run
 
 SCRIPT = "<script>alert(1)</script>"
 BREAKOUT = "\"><img src=x onerror=alert(2)>'"
@@ -140,6 +140,27 @@ def test_a_browser_shows_the_page(folder: Path) -> None:
             assert tab.evaluate("[...document.images].filter(each => !each.naturalWidth).length") == 0
             assert tab.evaluate("[...document.images].every(each => each.width <= innerWidth)")
         assert tab.problems == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+def test_a_narrow_browser_shows_the_first_figures_and_that_there_are_more(tmp_path: Path) -> None:
+    splits = ("xsub", "xview", "xset")
+    write_results([row(streams=THREE, method="student", protocol=name) for name in splits], [], tmp_path / "r.csv")
+    naming = dataclasses.replace(NAMING, datasets={"demo": "Demo, PKU-MMD form"})
+    write_page(tmp_path / "r.csv", tmp_path / "report.html", naming, figures=tmp_path)
+    scroll = "document.querySelector('.scroll')"
+    faded = f"getComputedStyle({scroll}).maskImage.includes('gradient')"
+    with browser() as tab:
+        tab.open(tmp_path / "report.html", 390)
+        assert tab.evaluate(f"{scroll}.scrollWidth > {scroll}.clientWidth"), "it has to be scrolled"
+        assert tab.evaluate("document.querySelector('td.figure').getBoundingClientRect().right") <= 375
+        assert tab.evaluate("document.querySelector('thead').getBoundingClientRect().height") < 80
+        assert tab.evaluate(faded)
+        tab.evaluate(f"{scroll}.scrollLeft = 10000")
+        tab.screenshot(tmp_path / "scrolled.png")
+        assert not tab.evaluate(faded), "there is nothing more"
+        tab.open(tmp_path / "report.html", 1280)
+        assert not tab.evaluate(faded)
 
 
 def test_the_same_input_gives_the_same_page(folder: Path) -> None:
