@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from types import ModuleType
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 
 from helpers import ROOT
 from ikem.methods.registry import METHODS
+from ikem.report.citations import benchmark_entry, work_entry
 from ikem.settings.loading import build_config
 
 
@@ -42,6 +44,17 @@ def test_a_table_shows_the_best_figure_of_the_long_table(writer: ModuleType, tmp
 def test_the_figure_is_that_of_the_committed_results(writer: ModuleType, tmp_path) -> None:
     writer.draw(tmp_path / "figure.svg")
     assert (tmp_path / "figure.svg").read_bytes() == writer.FIGURE.read_bytes(), "make readme"
+
+
+def test_the_entries_to_cite_are_those_of_the_bibliography() -> None:
+    blocks = re.findall(r"(?s)```bibtex\n(.*?)```", (ROOT / "README.md").read_text())
+    assert METHODS["ikem"].source
+    assert blocks == [work_entry(METHODS["ikem"].source), benchmark_entry(["COMMIT"])]
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert f"version = {{{cited['version']}}}" in blocks[1]
+    assert f"title = {{{{{cited['title']}}}}}" in blocks[1] and f"{{{{{cited['authors'][0]['name']}}}}}" in blocks[1]
+    assert all(f"{author['family-names']}, {author['given-names']}" in blocks[0]
+               for author in cited["references"][0]["authors"])  # fmt: skip
 
 
 def test_citations_are_those_of_the_method_and_of_every_dataset() -> None:

@@ -3,19 +3,24 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
+from helpers import ROOT
+from ikem import __version__
 from ikem.encoders.registry import ENCODERS
 from ikem.files import write_text
 from ikem.methods.registry import METHODS
 from ikem.registry import Source
-from ikem.report.citations import all_sources, bibliography, write_bibliography
+from ikem.report.citations import BENCHMARK, all_sources, bibliography, write_bibliography
+from ikem.report.labels import Naming
 from ikem.report.latex import as_latex
 from ikem.report.layout import lay_out
-from ikem.report.literature import published_results
-from ikem.report.results import write_results
+from ikem.report.literature import full_names, published_results
+from ikem.report.results import Missing, Row, write_results
 from ikem.report.tables import write_tables
 from ikem.report.tex import escape
 from ikem.settings.loading import build_config
@@ -28,7 +33,7 @@ def entries(text: str) -> dict[str, dict[str, str]]:
     """Entries of a BibTeX file by key; braces must match."""
     found: dict[str, dict[str, str]] = {}
     for block in filter(None, re.split(r"(?m)^@", text)):
-        head = re.match(r"(article|inproceedings|misc)\{([a-z0-9]+),\n", block)
+        head = re.match(r"(article|inproceedings|misc|software)\{([a-z0-9]+),\n", block)
         assert head, block
         body = block[head.end() :].rstrip()
         assert body.endswith("}") and body.count("{") + 1 == body.count("}"), block
@@ -53,12 +58,32 @@ def test_all_cited_works_are_in_the_bibliography(tmp_path: Path) -> None:
     assert found["li2021human"]["booktitle"] == "CVPR" and found["li2021human"]["eprint"] == "2104.14466"
     assert found["li2021human"]["author"] == "Li and Wang and Ni and Wang and Yang and Zhang"
     assert found["lin2023actionlet"]["doi"] == "10.1109/CVPR52729.2023.00234"
-    assert found["wei2024elevating"]["author"] == "Wei and Peng and Roitberg and others"
+    assert found["sun2026exploring"]["author"] == "Sun and Cheng and Zhang and others"
     assert found["shahroudy2016large"]["title"].startswith("{NTU RGB+D")
     assert found["liu2017large"]["kind"] == "misc" and found["wang2014cross"]["year"] == "2014"
     assert {item.work.key for item in published_results()} <= set(found)
     for item in (*METHODS.values(), *ENCODERS.values()):
         assert item.source is None or item.source.key in found
+
+
+def test_authors_have_their_full_names() -> None:
+    """Those of the method and of the datasets, as CITATION.cff has them."""
+    works = yaml.safe_load((ROOT / "CITATION.cff").read_text())["references"]
+    found = entries(bibliography(all_sources(build_config(CONFIG))))
+    by_id = {entry["eprint"]: entry for entry in found.values() if "eprint" in entry}
+    for work in works:
+        names = [f"{author['family-names']}, {author['given-names']}" for author in work["authors"]]
+        assert by_id[work["url"].rsplit("/")[-1]]["author"] == " and ".join(names)
+    assert len(works) == len(full_names()) and set(full_names()) <= set(found)
+    assert found["wei2024elevating"]["author"].count(" and ") == 8
+
+
+def test_the_benchmark_itself_is_in_the_bibliography(tmp_path: Path) -> None:
+    write_bibliography(tmp_path / "references.bib", build_config(CONFIG), ["b2", "", "a1", "b2"])
+    found = entries((tmp_path / "references.bib").read_text())[BENCHMARK]
+    assert (found["kind"], found["version"]) == ("software", __version__)
+    assert found["note"] == f"Version {__version__}, commits a1, b2"
+    assert entries(bibliography([]))[BENCHMARK]["note"] == f"Version {__version__}", "nothing is known of commits"
 
 
 def test_what_is_special_to_tex_is_escaped() -> None:
@@ -78,17 +103,45 @@ def test_blocks_ranks_and_citations_are_set() -> None:
     assert text.count(r"\toprule") == text.count(r"\bottomrule") == 3
 
 
+def test_a_gain_below_zero_has_a_minus() -> None:
+    rows = [row(method="skeletonclr", top1=72.66), row(method="random", top1=50.0)]
+    text = as_latex(lay_out(rows, [], "linear", replace(NAMING, baselines=("skeletonclr",))))
+    assert " & $-$22.66" in text and "& -" not in text
+
+
 @pytest.mark.skipif(not (shutil.which("pdflatex") and shutil.which("bibtex")), reason="there is no pdflatex")
 def test_tables_compile(tmp_path: Path) -> None:
     rows, missing = benchmark((("ntu60", "xsub"), ("nwucla", "xsub")), ("linear", "semi-10"), (0, 1))
     rows.append(row(dataset="ntu60", method=r"50 % of \a_b & {c} ~^ # $ Ő 動 <>\"|"))
-    write_results(rows, missing, tmp_path / "results.csv")
-    write_tables(tmp_path / "results.csv", tmp_path, NAMING)
-    write_text(tmp_path / "references.bib", bibliography(all_sources()))
+    text = compiled(tmp_path, rows, missing, NAMING)
+    assert text is None or "77.8" in text
+
+
+@pytest.mark.skipif(not (shutil.which("pdflatex") and shutil.which("bibtex")), reason="there is no pdflatex")
+def test_the_sources_of_tables_without_published_values_are_cited(tmp_path: Path) -> None:
+    ikem = METHODS["ikem"]
+    naming = replace(NAMING, sources={"ikem-6": f"{ikem.title}: {ikem.source} [{ikem.source and ikem.source.key}]"})
+    text = compiled(tmp_path, [row()], [], naming)
+    if text is not None:
+        assert "Sources: [2]." in text, "in the caption"
+        assert "Yiping Wei, Kunyu Peng, Alina Roitberg" in text
+        assert f"Version {__version__}" in text, "the benchmark itself"
+
+
+def compiled(folder: Path, rows: list[Row], missing: list[Missing], naming: Naming) -> str | None:
+    """What the PDF of all tables says, or None where there is no pdftotext; its log names no fault."""
+    write_results(rows, missing, folder / "results.csv")
+    write_tables(folder / "results.csv", folder, naming)
+    write_text(folder / "references.bib", bibliography(all_sources()))
     latex = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
     for command in (latex, ["bibtex", "all"], latex, latex):
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=120)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=120)
         assert done.returncode == 0, done.stdout[-3000:]
-    assert (tmp_path / "all.pdf").read_bytes().startswith(b"%PDF")
-    log = (tmp_path / "all.log").read_text(errors="replace")
+    log = (folder / "all.log").read_text(errors="replace")
     assert "undefined" not in log and "Overfull" not in log
+    assert "error" not in (folder / "all.blg").read_text(errors="replace").lower()
+    assert (folder / "all.pdf").read_bytes().startswith(b"%PDF")
+    if not shutil.which("pdftotext"):
+        return None
+    done = subprocess.run(["pdftotext", "all.pdf", "-"], cwd=folder, capture_output=True, text=True, check=True)
+    return " ".join(done.stdout.split())

@@ -10,12 +10,14 @@ import pytest
 from browser import CHROMIUM, browser
 from ikem.errors import InputError
 from ikem.report import page
+from ikem.report.comparisons import Comparison, lay_out
 from ikem.report.confusion import ConfusionFile
 from ikem.report.figures import write_figures
 from ikem.report.page import write_page
 from ikem.report.records import duration, facts_of, read_records
 from ikem.report.results import Missing, write_results
-from report_samples import NAMING, SIX, benchmark, confusion, write_run
+from ikem.settings.benchmark import Comparisons
+from report_samples import NAMING, SIX, THREE, benchmark, confusion, row, write_run
 
 SCRIPT = "<script>alert(1)</script>"
 BREAKOUT = "\"><img src=x onerror=alert(2)>'"
@@ -107,6 +109,22 @@ def test_the_main_table_is_first_and_provenance_last(folder: Path) -> None:
     assert places == sorted(places)
 
 
+def test_comparisons_are_in_the_page(folder: Path) -> None:
+    one = Comparison("ntu60", "xsub", "linear", "", "top1", "ikem-3", "joint", "baseline", "skeletonclr", "joint", 1,
+                     60.0, 50.0, 10.0, 2.0, 18.0, "McNemar", 0.01, 0.02, "better")  # fmt: skip
+    compared = lay_out([one], hostile(), Comparisons())
+    write_page(folder / "results.csv", folder / "report.html", hostile(), figures=folder / "figures",
+               comparisons=compared)  # fmt: skip
+    parsed = Parsed((folder / "report.html").read_text())
+    text = parsed.words[parsed.words.index("Comparisons: which") : parsed.words.index("Figures\n")]
+    for part in ("Holm", f"{SCRIPT}, {BREAKOUT} xsub", "baseline: SkeletonCLR", "+10.00 (+2.00 to +18.00)", "better"):
+        assert part in text, part
+    assert "script" not in {tag for tag, _ in parsed.tags}
+    assert any(link["href"] == "#comparisons" for link in parsed.all("a"))
+    write_page(folder / "results.csv", folder / "report.html", NAMING, figures=folder / "figures")
+    assert "Comparisons" not in Parsed((folder / "report.html").read_text()).words
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 def test_a_browser_shows_the_page(folder: Path) -> None:
     runs = [write_run(folder / "runs" / f"{number}.run.json", number) for number in range(3)]
@@ -122,6 +140,27 @@ def test_a_browser_shows_the_page(folder: Path) -> None:
             assert tab.evaluate("[...document.images].filter(each => !each.naturalWidth).length") == 0
             assert tab.evaluate("[...document.images].every(each => each.width <= innerWidth)")
         assert tab.problems == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+def test_a_narrow_browser_shows_the_first_figures_and_that_there_are_more(tmp_path: Path) -> None:
+    splits = ("xsub", "xview", "xset")
+    write_results([row(streams=THREE, method="student", protocol=name) for name in splits], [], tmp_path / "r.csv")
+    naming = dataclasses.replace(NAMING, datasets={"demo": "Demo, PKU-MMD form"})
+    write_page(tmp_path / "r.csv", tmp_path / "report.html", naming, figures=tmp_path)
+    scroll = "document.querySelector('.scroll')"
+    faded = f"getComputedStyle({scroll}).maskImage.includes('gradient')"
+    with browser() as tab:
+        tab.open(tmp_path / "report.html", 390)
+        assert tab.evaluate(f"{scroll}.scrollWidth > {scroll}.clientWidth"), "it has to be scrolled"
+        assert tab.evaluate("document.querySelector('td.figure').getBoundingClientRect().right") <= 375
+        assert tab.evaluate("document.querySelector('thead').getBoundingClientRect().height") < 80
+        assert tab.evaluate(faded)
+        tab.evaluate(f"{scroll}.scrollLeft = 10000")
+        tab.screenshot(tmp_path / "scrolled.png")
+        assert not tab.evaluate(faded), "there is nothing more"
+        tab.open(tmp_path / "report.html", 1280)
+        assert not tab.evaluate(faded)
 
 
 def test_the_same_input_gives_the_same_page(folder: Path) -> None:

@@ -149,8 +149,14 @@ def test_best_and_second_best_are_pretrained_methods() -> None:
 
 
 def test_one_pretrained_method_alone_is_not_the_best() -> None:
-    table = table_of([row(), row(method="random")])
-    assert "**" not in as_markdown(table)
+    """Nor are its own modalities ranked against one another, though another method has figures in another column."""
+    tops = {"joint": 50.0, "motion": 60.0, "bone": 40.0}
+    alone = [row(streams=streams, top1=top) for streams, top in tops.items()]
+    text = as_markdown(table_of([*alone, row(method="random")]))
+    assert "60.00" in text and "**" not in text and "<u>" not in text
+    overview = table_of([*alone, *(row(method=name, protocol="xview") for name in ("ikem-6", "student"))]).sections[0]
+    assert {(line[2].rank, line[3].rank) for line in overview.lines if line[1].text != "joint"} == {(0, 0)}
+    assert {line[3].rank for line in overview.lines if line[1].text == "joint"} == {1}
 
 
 def test_blocks_keep_like_with_like() -> None:
@@ -166,6 +172,7 @@ def test_blocks_keep_like_with_like() -> None:
         "Six streams, ST-GCN 16/256", "Three streams, ST-GCN 16/256", "Single stream, ST-GCN 16/256",
         "Single stream, GRU 9",
     ]  # fmt: skip
+    assert overview.note.endswith(" 16/256: channels of the first blocks / dimension of the embedding.")
     single = overview.blocks[2]
     assert [(line[0].text, line[1].text, line[2].rank) for line in single.lines] == [
         ("SkeletonCLR", "joint", 1), ("IKEM-3", "joint", 2), ("SkeletonCLR", "motion", 0), ("IKEM-3", "motion", 0),
@@ -199,7 +206,7 @@ def test_a_split_shows_interval_clips_and_cost() -> None:
     costs = {cell: Cost(5_010_000, 3.1234, 4980.0, "H100")}
     details = lay_out([row(streams=SIX, test_clips=100, rejected_clips=1)], [], "linear", NAMING, costs).sections[1]
     assert details.header == (
-        "Method", "Streams", "Top-1", "95 % interval", "Parameters", "GFLOPs", "Training time",
+        "Method", "Streams", "Top-1", "95 % interval", "Parameters", "GFLOPs", "Pretraining time",
     )  # fmt: skip
     assert [entry.text for entry in details.lines[0][3:]] == ["40.4 to 59.6", "5.01 M", "3.12", "1 h 23 min"]
     assert details.note == "240 training clips, 100 test clips, 10 classes; 1 clip rejected. Trained on: H100."

@@ -1,22 +1,25 @@
-"""The BibTeX file of all works that tables cite; `Source.key` gives the keys."""
+"""The BibTeX file of all works that tables cite, and of this benchmark; `Source.key` gives the keys."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from ikem import __version__
 from ikem.encoders.registry import ENCODERS
 from ikem.evaluations.registry import EVALUATIONS
 from ikem.files import write_text
 from ikem.methods.registry import METHODS
 from ikem.registry import Source
-from ikem.report.literature import published_results
+from ikem.report.literature import full_names, published_results
 from ikem.report.tex import escape
 from ikem.settings.benchmark import Config
 
 _JOURNALS = frozenset(("Pattern Recognition", "TPAMI", "TIP", "TMM", "TCSVT", "TBIOM", "Neurocomputing", "Sensors"))
 _PREPRINTS = frozenset(("arXiv", "preprint", ""))
+BENCHMARK = "ikembench"
+"""The key of this benchmark itself."""
 
 
 def all_sources(config: Config | None = None) -> list[Source]:
@@ -29,20 +32,35 @@ def all_sources(config: Config | None = None) -> list[Source]:
     return [source for source in [*(item.work for item in published_results()), *registered, *datasets] if source]
 
 
-def bibliography(sources: Iterable[Source]) -> str:
-    """BibTeX entries sorted by key; of works with one key the first is taken."""
+def bibliography(sources: Iterable[Source], commits: Iterable[str] = ()) -> str:
+    """BibTeX entries sorted by key, the benchmark itself last; of works with one key the first is taken."""
     entries: dict[str, Source] = {}
     for source in sources:
         entries.setdefault(source.key, source)
-    return "\n".join(_entry(key, source) for key, source in sorted(entries.items()))
+    works = [work_entry(source) for _, source in sorted(entries.items())]
+    return "\n".join([*works, benchmark_entry(commits)])
 
 
-def write_bibliography(path: Path, config: Config) -> None:
-    """Write all cited works as a BibTeX file."""
-    write_text(path, bibliography(all_sources(config)))
+def write_bibliography(path: Path, config: Config, commits: Iterable[str] = ()) -> None:
+    """Write all cited works as a BibTeX file, and this benchmark with the commits that its results were computed by."""
+    write_text(path, bibliography(all_sources(config), commits))
 
 
-def _entry(key: str, source: Source) -> str:
+def benchmark_entry(commits: Iterable[str] = ()) -> str:
+    """The BibTeX entry of this benchmark. The note repeats the version: older styles do not print that field."""
+    found = sorted({commit for commit in commits if commit})
+    note = f"Version {__version__}" + (f", commit{'s' * (len(found) > 1)} {', '.join(found)}" if found else "")
+    fields = {
+        "author": "{The IKEM-Bench authors}",
+        "title": "{IKEM-Bench}",
+        "version": __version__,
+        "note": note,
+    }
+    return _bibtex("software", BENCHMARK, fields)
+
+
+def work_entry(source: Source) -> str:
+    """The BibTeX entry of a work; its authors with given names if they are known."""
     if not source.authors:
         kind, venue_field = "misc", "howpublished"
     elif source.venue in _JOURNALS:
@@ -53,7 +71,7 @@ def _entry(key: str, source: Source) -> str:
         kind, venue_field = "inproceedings", "booktitle"
     authors = [name.strip() for name in re.sub(r",? et al\.?$", ", others", source.authors).split(",")]
     fields = {
-        "author": " and ".join(name for name in authors if name),
+        "author": full_names().get(source.key) or " and ".join(name for name in authors if name),
         "title": f"{{{source.title}}}",
         venue_field: source.venue,
         "year": str(source.year or ""),
@@ -63,6 +81,10 @@ def _entry(key: str, source: Source) -> str:
         "key": "" if source.authors else source.title,
         "note": "" if source.authors else "Authors not known to us",
     }
+    return _bibtex(kind, source.key, fields)
+
+
+def _bibtex(kind: str, key: str, fields: Mapping[str, str]) -> str:
     lines = [f"  {name} = {{{value if name == 'doi' else _braced(value)}}},\n" for name, value in fields.items()
              if name and value]  # fmt: skip
     return f"@{kind}{{{key},\n{''.join(lines)}}}\n"

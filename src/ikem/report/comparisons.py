@@ -100,7 +100,7 @@ class Comparison:
     verdict: str
 
 
-def write_comparisons(plan: Plan, folder: Path, naming: Naming, outputs: Iterable[Path]) -> None:
+def write_comparisons(plan: Plan, folder: Path, naming: Naming, outputs: Iterable[Path]) -> Table:
     """Write comparisons.csv and comparisons.md.
 
     Args:
@@ -108,6 +108,9 @@ def write_comparisons(plan: Plan, folder: Path, naming: Naming, outputs: Iterabl
         folder: of the tables.
         naming: titles and order.
         outputs: files of the evaluation jobs that can be used.
+
+    Returns:
+        What comparisons.md shows.
 
     Raises:
         InputError: scores are damaged, or results of one column are not of the same clips.
@@ -117,7 +120,9 @@ def write_comparisons(plan: Plan, folder: Path, naming: Naming, outputs: Iterabl
         found += compare(results, metric, plan.config, naming.unranked)
     found.sort(key=lambda one: (one.evaluation, one.dataset, one.protocol, list(METRICS).index(one.metric)))
     write_text(folder / "comparisons.csv", as_csv(found))
-    write_text(folder / "comparisons.md", as_markdown(lay_out(found, naming, plan.config.comparisons)))
+    table = lay_out(found, naming, plan.config.comparisons)
+    write_text(folder / "comparisons.md", as_markdown(table))
+    return table
 
 
 def compare(results: Sequence[Result], metric: str, config: Config, unranked: frozenset[str]) -> list[Comparison]:

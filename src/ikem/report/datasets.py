@@ -48,6 +48,13 @@ class DatasetCounts:
         )  # fmt: skip
 
 
+_LEFT_OUT = {
+    "missing list": "on the missing list",
+    "other setups": "of other setups",
+    "empty instances": "without any body",
+}
+"""The reasons of decode.json as a sentence has them."""
+
 HEADER = ("Dataset", "Clips", "Rejected", "Left out on purpose", "Splits")
 """Titles of the columns of `DatasetCounts.line`."""
 
@@ -106,4 +113,10 @@ def _parts(split: Any, path: Path) -> dict[str, int]:
 
 
 def _counted(total: int, reasons: Mapping[str, int]) -> str:
-    return f"{total} ({', '.join(f'{count} {clean(reason)}' for reason, count in reasons.items())})" if total else "0"
+    return f"{total} ({reasons_text(total, reasons)})" if total else "0"
+
+
+def reasons_text(total: int, reasons: Mapping[str, int]) -> str:
+    """Reasons with the number of clips of each, or without it where all have the same reason."""
+    texts = [(count, clean(_LEFT_OUT.get(reason, reason))) for reason, count in reasons.items()]
+    return "; ".join(text if count == total else f"{count}: {text}" for count, text in texts)

@@ -17,9 +17,10 @@ from ikem.report.figures import write_figures
 from ikem.report.labels import naming_of
 from ikem.report.page import write_page
 from ikem.report.prose import describe
-from ikem.report.records import other_code, read_records
+from ikem.report.records import Record, other_code, read_records
 from ikem.report.results import Missing, Row, read_rows, write_results
 from ikem.report.summary import Cell
+from ikem.report.table_parts import Table
 from ikem.report.tables import print_main_table, write_tables
 from ikem.report.traces import traces_of
 from ikem.settings.benchmark import Config
@@ -75,8 +76,8 @@ def gather_results(plan_path: Path, folder: Path, partial: bool = False, digest:
     rows = [row.model_copy(update={"rejected_clips": rejected.get(_tested(row, plan.config))}) for row in rows]
     logger.info("%d rows, %d missing cells", len(rows), len(missing))
     write_counts(counts, folder / "data.md")
-    _write(plan, folder, rows, sorted(set(missing)), counts)
-    write_comparisons(plan, folder, naming_of(plan.config), wanted.keys() - faults.keys())
+    compared = write_comparisons(plan, folder, naming_of(plan.config), wanted.keys() - faults.keys())
+    _write(plan, folder, rows, sorted(set(missing)), counts, compared)
     write_tables_record(plan, folder, partial)
     logger.info("done: %s, %s", folder, folder.parent / "report.html")
 
@@ -87,7 +88,14 @@ def _tested(row: Row, config: Config) -> str:
     return str(target.dataset) if target else row.dataset
 
 
-def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing], counts: list[DatasetCounts]) -> None:
+def _write(
+    plan: Plan,
+    folder: Path,
+    rows: list[Row],
+    missing: list[Missing],
+    counts: list[DatasetCounts],
+    compared: Table,
+) -> None:
     config = plan.config
     naming = naming_of(config)
     results = folder / "results.csv"
@@ -95,9 +103,10 @@ def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing], co
     cells = [Cell(row.method, row.streams, row.dataset, row.protocol) for row in rows]
     write_costs(costs_of(plan, cells), folder / FILE)
     write_tables(results, folder, naming)
-    write_bibliography(folder / "references.bib", config)
     traces = traces_of(plan, naming)
-    _report_other_code(traces.records)
+    records, _ = read_records(traces.records)
+    _report_other_code(records)
+    write_bibliography(folder / "references.bib", config, (record.commit for record in records))
     figures = folder.parent / "figures"
     logger.info("drawing figures")
     drawn = traces.confusions, traces.curves, traces.embeddings, traces.clips
@@ -111,13 +120,14 @@ def _write(plan: Plan, folder: Path, rows: list[Row], missing: list[Missing], co
         runs=traces.records,
         config=resolved,
         counts=counts,
-        words=describe(config, naming, counts, read_records(traces.records)[0]),
+        comparisons=compared,
+        words=describe(config, naming, counts, records),
     )
 
 
-def _report_other_code(records: list[Path]) -> None:
+def _report_other_code(records: list[Record]) -> None:
     """Results of another version of the code are reported, not refused: few changes of the code change a number."""
-    others = other_code(read_records(records)[0])
+    others = other_code(records)
     if others:
         logger.warning("computed by another version of the code than this one: %s", others)
 

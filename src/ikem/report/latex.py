@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ikem.report.citations import BENCHMARK
 from ikem.report.table_parts import Block, Entry, Section, Table
 from ikem.report.tex import escape
 
@@ -16,18 +17,24 @@ _HEAD = "% \\usepackage{booktabs,graphicx} and references.bib are needed; \\inpu
 
 
 def as_latex(table: Table) -> str:
-    """A table environment for each section. Where a published value was found is in the other forms of the table."""
-    return "\n".join([_HEAD, *(_environment(table, _columns(section)) for section in table.sections)])
+    """A table environment for each section; the caption of the first cites the sources of the methods and of the
+    evaluation. Where a published value was found is in the other forms of the table.
+    """
+    first = table.sections[:1]
+    return "\n".join([_HEAD, *(_environment(table, section, section in first) for section in table.sections)])
 
 
-def _environment(table: Table, section: Section) -> str:
+def _environment(table: Table, section: Section, first: bool) -> str:
+    section = _columns(section)
     notes = [f"{symbol} {text}" for symbol, text in table.legend.items() if _marked(section, symbol)]
     notes += [f"[{number}] {text}" for number, text in enumerate(table.footnotes, 1) if _noted(section, number)]
     ours = [] if "Selection" in section.header else [table.caption]
     caption = " ".join(part for part in (f"{table.title}: {section.title}.", section.note, *ours, *notes) if part)
+    keys = [found[1] for source in table.sources if (found := re.search(r"\[(\w+)\]$", source))] if first else []
+    cited = f" Sources: \\cite{{{','.join(dict.fromkeys(keys))}}}." if keys else ""
     label = re.sub("[^a-z0-9]+", "-", f"{table.evaluation} {section.title}".lower())
     return (
-        f"\\begin{{table*}}\n\\centering\n\\caption{{{escape(caption)}}}\n\\label{{tab:{label}}}\n"
+        f"\\begin{{table*}}\n\\centering\n\\caption{{{escape(caption)}{cited}}}\n\\label{{tab:{label}}}\n"
         "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
         f"{_grid(section)}}}\n\\end{{table*}}\n"
     )
@@ -42,13 +49,15 @@ def _columns(section: Section) -> Section:
 
 
 def as_document(names: Sequence[str]) -> str:
-    """A document that shows all tables and the works they cite: `pdflatex`, `bibtex`, twice `pdflatex`."""
+    """A document that shows all tables, the works they cite and this benchmark: `pdflatex`, `bibtex`, twice
+    `pdflatex`.
+    """
     inputs = "\n".join(f"\\input{{{name}}}\n\\clearpage" for name in names)
     return (
         "\\documentclass[a4paper]{article}\n"
         "\\usepackage[margin=2cm]{geometry}\n\\usepackage{booktabs,graphicx}\n"
         "\\begin{document}\n"
-        f"{inputs}\n\\bibliographystyle{{plain}}\n\\bibliography{{references}}\n\\end{{document}}\n"
+        f"{inputs}\n\\nocite{{{BENCHMARK}}}\n\\bibliographystyle{{plain}}\n\\bibliography{{references}}\n\\end{{document}}\n"
     )
 
 
@@ -63,7 +72,7 @@ def _grid(section: Section) -> str:
 
 
 def _entry(entry: Entry) -> str:
-    text = escape(entry.text)
+    text = re.sub(r"^-(?=\d)", "$-$", escape(entry.text))
     text = f"\\textbf{{{text}}}" if entry.rank == 1 else f"\\underline{{{text}}}" if entry.rank == 2 else text
     marks = escape(entry.marks)
     cite = f"~\\cite{{{entry.cite}}}" if entry.cite else ""

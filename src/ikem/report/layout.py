@@ -104,7 +104,7 @@ class _Builder:
             blocks.append(Block(title, tuple(grid), tuple(lines)))
         header = ("Method", "Streams", *(self.naming.split(*split) for split in self.splits))
         note = "The best pretrained method of a block is bold, the second best underlined."
-        return Section("All splits", note, header, tuple(blocks), frozenset((0, 1)))
+        return Section("All splits", note + self._widths(), header, tuple(blocks), frozenset((0, 1)))
 
     def details(self, split: Split) -> Section:
         """One split, with interval, gain, published value and cost."""
@@ -114,7 +114,7 @@ class _Builder:
             if kept:
                 blocks.append(Block(title, tuple(self._detailed(line, split) for line in kept), tuple(kept)))
         header = ("Method", "Streams", "Top-1", "95 % interval", "Gain", "Published", "Parameters", "GFLOPs",
-                  "Training time", "Device")  # fmt: skip
+                  "Pretraining time", "Device")  # fmt: skip
         texts = {0, 1, 5, 9}
         texts_of = [{line[column].text for block in blocks for line in block.lines} for column in range(len(header))]
         devices = texts_of[-1] - {""}
@@ -190,8 +190,15 @@ class _Builder:
             groups.append((f"{title}, {encoder}" if encoder else title, members))
         return groups
 
+    def _widths(self) -> str:
+        """What the two numbers of an encoder are, or empty if none has two."""
+        shown = {self.naming.encoders.get(line[0], "") for _, lines in self.groups for line in lines}
+        widths = sorted({width for title in shown if "/" in (width := title.rsplit(" ", 1)[-1])})
+        note = f" {', '.join(widths)}: channels of the first blocks / dimension of the embedding."
+        return note if widths else ""
+
     def _ranks(self, split: Split) -> dict[Cell, int]:
-        """Best and second best mean (as shown) of each block; one alone is neither."""
+        """Best and second best mean (as shown) of each block; a method that is alone there is neither."""
         ranks: dict[Cell, int] = {}
         for _, lines in self.groups:
             means = {}
@@ -200,7 +207,7 @@ class _Builder:
                 if summary and summary.top1 and line[0] not in self.naming.unranked:
                     means[self._cell(line, split)] = f"{summary.top1.mean:.2f}"
             order = sorted(set(means.values()), key=float, reverse=True)
-            if len(means) > 1:
+            if len({cell.method for cell in means}) > 1:
                 ranks |= {cell: order.index(mean) + 1 for cell, mean in means.items() if order.index(mean) < 2}
         return ranks
 

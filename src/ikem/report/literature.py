@@ -1,7 +1,8 @@
 """Published accuracies, each with its source, and the works they were published in.
 
-Three files next to this one: `published_results.csv` has a line for each accuracy, `published_methods.csv` the encoder
-of each method, `published_works.csv` the paper and the code. docs/published.md says how disagreements were resolved.
+Files next to this one: `published_results.csv` has a line for each accuracy, `published_methods.csv` the encoder of
+each method, `published_works.csv` the paper and the code, `published_authors.csv` the full names of authors where they
+are known. docs/published.md says how disagreements were resolved.
 """
 
 from __future__ import annotations
@@ -71,6 +72,12 @@ def published_results() -> tuple[Published, ...]:
         top1 = line.pop("top1_percent")
         found.append(Published(**line, top1=top1, **encoder, work=source, code=work["code"], licence=work["licence"]))
     return tuple(found)
+
+
+@functools.cache
+def full_names() -> dict[str, str]:
+    """The authors of works by key, all of them and with given names, as BibTeX has them."""
+    return {line["key"]: line["authors"] for line in _lines("published_authors.csv")}
 
 
 def published_value(

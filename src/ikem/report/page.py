@@ -24,6 +24,7 @@ from ikem.report.labels import Naming
 from ikem.report.records import facts_of, job_lines, kind_lines, read_records
 from ikem.report.results import read_results
 from ikem.report.style import DPI, Drawn, read_index
+from ikem.report.table_parts import Table
 from ikem.report.tables import read_tables
 
 _INLINE_BYTES = 8 << 20
@@ -43,6 +44,7 @@ def write_page(
     title: str = "IKEM-Bench results",
     counts: Sequence[DatasetCounts] = (),
     words: Mapping[str, Sequence[str]] | None = None,
+    comparisons: Table | None = None,
 ) -> None:
     """Write the report.
 
@@ -58,6 +60,7 @@ def write_page(
         config: the resolved config, shown as YAML.
         counts: clips of each dataset.
         words: what was done, sentences by heading; see `ikem.report.prose`.
+        comparisons: which differences the results show; see `ikem.report.comparisons`.
         title: heading.
 
     Raises:
@@ -77,6 +80,7 @@ def write_page(
         "main": tables[0] if tables else None,
         "words": words or {},
         "tables": tables,
+        "comparisons": comparisons,
         "counts": counts,
         "counts_header": HEADER,
         "groups": _groups(read_index(figures), figures, path.parent),

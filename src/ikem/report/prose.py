@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ikem.methods.registry import METHODS
-from ikem.report.datasets import DatasetCounts
+from ikem.report.datasets import DatasetCounts, reasons_text
 from ikem.report.labels import Naming, streams_title
-from ikem.report.records import Record, duration
-from ikem.report.results import clean
+from ikem.report.records import Record, duration, span
+from ikem.report.results import clean, streams_order
 from ikem.settings.benchmark import Config
 from ikem.settings.training import Schedule
+
+_LISTED = 20
+"""Values of a split that a sentence lists at most."""
 
 
 def describe(
@@ -18,17 +21,18 @@ def describe(
 ) -> dict[str, list[str]]:
     """Sentences by heading, in the order of the page; every item is a line of a list."""
     asked = naming.ordered_methods(name for block in config.benchmark for name in block.methods)
+    rows = list(dict.fromkeys(map(naming.row, asked)))
     splits = naming.ordered_splits((block.dataset, name) for block in config.benchmark for name in block.protocols)
     found = {
-        "Method": [_method(config, naming, name) for name in asked],
+        "Method": [_method(config, naming, name, asked) for name in rows],
         "Data": [_data(config, name, counts) for name in dict.fromkeys(split[0] for split in splits)],
         "Split": [_split(config, naming, split[0], split[1], counts) for split in splits],
-        "Schedule": [_recipe(config, naming, name, asked) for name in _recipes(config, asked)],
+        "Schedule": [_recipe(config, naming, name, rows) for name in _recipes(config, rows)],
         "Hardware": _hardware(records),
     }
     found["Schedule"] += [
-        f"{naming.method(name)} itself: {_schedule(schedule)}."
-        for name in asked
+        f"{naming.method(name)}, by a schedule of its own: {_schedule(schedule)}."
+        for name in rows
         if (schedule := getattr(config.methods[name], "schedule", None)) is not None
     ]
     seeds = sorted({seed for block in config.benchmark for seed in block.seeds or config.seeds})
@@ -36,11 +40,14 @@ def describe(
     return {heading: lines for heading, lines in found.items() if lines}
 
 
-def _method(config: Config, naming: Naming, name: str) -> str:
-    method = config.methods[name]
-    declared = METHODS[method.kind]
-    streams = ", ".join(streams_title(modality) for modality in method.modalities)
-    return f"{naming.method(name)}: {declared.summary} Encoder: {naming.encoders[name]}, one for each of {streams}."
+def _method(config: Config, naming: Naming, name: str, asked: Sequence[str]) -> str:
+    """A method with the modalities of all entries that are one row with it."""
+    declared = METHODS[config.methods[name].kind]
+    entries = [entry for entry in asked if naming.row(entry) == name]
+    used = dict.fromkeys(modality for entry in entries for modality in config.methods[entry].modalities)
+    streams = [streams_title(modality) for modality in sorted(used, key=streams_order)]
+    each = f"one for each modality: {', '.join(streams)}" if len(streams) > 1 else f"for the modality {streams[0]}"
+    return f"{naming.method(name)}: {declared.summary} Encoder: {naming.encoders[name]}, {each}."
 
 
 def _data(config: Config, name: str, counts: Sequence[DatasetCounts]) -> str:
@@ -50,19 +57,36 @@ def _data(config: Config, name: str, counts: Sequence[DatasetCounts]) -> str:
     for item in counts:
         if item.dataset == name:
             left_out = sum(item.left_out.values())
-            text += f"; {item.clips} clips were read, {item.rejected} could not be, {left_out} were left out on purpose"
+            text += f"; {item.clips} clips"
+            text += f"; {item.rejected} more could not be read" if item.rejected else ""
+            if left_out:
+                verb = "was" if left_out == 1 else "were"
+                text += f"; {left_out} more {verb} left out on purpose ({reasons_text(left_out, item.left_out)})"
     return f"{text}."
 
 
 def _split(config: Config, naming: Naming, dataset: str, name: str, counts: Sequence[DatasetCounts]) -> str:
     protocol = config.datasets[dataset].protocols[name]
-    column = protocol.column.replace("_", " ")
-    text = f"{naming.split(dataset, name)}: by {clean(column)}; {len(protocol.train)} of its values train"
+    column = clean(protocol.column.replace("_", " "))
+    if protocol.train == ("train",):
+        text = f"{naming.split(dataset, name)}: {column}, by the dataset's own list"
+    else:
+        test = "all others" if protocol.test is None else f"those of {_values(column, protocol.test)}"
+        text = f"{naming.split(dataset, name)}: clips of {_values(column, protocol.train)} train, {test} test"
+    for other, values in protocol.within.items():
+        text += f", only those of {_values(clean(other.replace('_', ' ')), values)}"
     parts: Mapping[str, int] = next((item.splits.get(name, {}) for item in counts if item.dataset == dataset), {})
     if parts:
         text += f": {parts['train']} training clips, {parts['test']} test clips"
         text += f", {parts['unused']} in neither" if parts["unused"] else ""
     return f"{text}."
+
+
+def _values(column: str, values: Sequence[int | str]) -> str:
+    """Values of a column, or how many they are where they would fill a line."""
+    if len(values) > _LISTED:
+        return f"{len(values)} {column}s"
+    return f"{column}{'s' * (len(values) > 1)} {', '.join(clean(str(value)) for value in values)}"
 
 
 def _follows(config: Config, method: str, recipe: str) -> bool:
@@ -79,10 +103,11 @@ def _recipes(config: Config, methods: Sequence[str]) -> list[str]:
 def _recipe(config: Config, naming: Naming, name: str, methods: Sequence[str]) -> str:
     recipe = config.recipes[name]
     users = ", ".join(naming.method(method) for method in methods if _follows(config, method, name))
+    contrast = recipe.contrast
     return (
-        f"{users}: {_schedule(recipe.schedule)}; where streams are trained together, each is first trained by itself "
-        f"for {recipe.stage1_epochs} epochs. Queue of {recipe.contrast.queue_size} keys, temperature "
-        f"{recipe.contrast.temperature:g}, key momentum {recipe.contrast.key_momentum:g}, {recipe.precision}."
+        f"{users}: {_schedule(recipe.schedule)}; modalities that learn from each other in a second stage learn alone "
+        f"for the first {recipe.stage1_epochs} epochs. Queue of {contrast.queue_size} keys, temperature "
+        f"{contrast.temperature:g}, key momentum {contrast.key_momentum:g}; computed in {recipe.precision}."
     )
 
 
@@ -99,4 +124,6 @@ def _hardware(records: Sequence[Record]) -> list[str]:
         return []
     devices = sorted({"a CPU" if record.device == "cpu" else record.device for record in records if record.device})
     total = duration(sum(record.seconds for record in records))
-    return [f"{len(records)} jobs on {' and '.join(devices) or 'an unknown device'} took {total} one after another."]
+    jobs = f"{len(records)} job{'s' * (len(records) > 1)} on {' and '.join(devices) or 'an unknown device'}"
+    whole = span(records)
+    return [f"{jobs}: {total} added up{'' if whole is None else f', {duration(whole)} from the first to the last'}."]

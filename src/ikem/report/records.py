@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,15 @@ def job_lines(records: Sequence[Record], home: Path) -> list[dict[str, str]]:
         }
         for record in ordered
     ]
+
+
+def span(records: Iterable[Record]) -> float | None:
+    """Seconds from the start of the first job to the end of the last; None where a record does not say when it was."""
+    try:
+        times = [(datetime.fromisoformat(each.started), datetime.fromisoformat(each.finished)) for each in records]
+        return (max(finished for _, finished in times) - min(started for started, _ in times)).total_seconds()
+    except (ValueError, TypeError):
+        return None
 
 
 def duration(seconds: float) -> str:

@@ -29,7 +29,7 @@ def _exchange(context: StageContext) -> dict[str, Any]:
 
 METHOD = Method(
     title="CrosSCLR",
-    summary="Stage 2 in which modalities mine positives for one another.",
+    summary="Each modality learns by momentum contrast, first alone, then with positives that the others mine for it.",
     source=Source(
         authors="Li, Wang, Ni et al.",
         title="3D Human Action Representation Learning via Cross-View Consistency Pursuit",

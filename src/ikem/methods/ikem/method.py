@@ -74,7 +74,8 @@ def _exchange(context: StageContext) -> dict[str, Any]:
 
 METHOD = Method(
     title="IKEM",
-    summary="Stage 2 in which modalities exchange mined positives and, by a second head, all their keys.",
+    summary="Modalities learn by momentum contrast, first alone; then they exchange mined positives and, by a second "
+    "head, all their keys.",
     source=Source(
         authors="Wei, Peng, Roitberg et al.",
         title="Elevating Skeleton-Based Action Recognition with Efficient Multi-Modality Self-Supervision",
