@@ -21,7 +21,7 @@ from ikem.report.style import PAGE, Drawn, class_style, heading, legend_below, p
 from ikem.training.checkpoint import load_tensors
 
 _CLASSES = 10
-_CLIPS = 600
+_CLIPS = 300
 _FEWEST = 10
 
 
@@ -76,7 +76,7 @@ def draw_embeddings(files: Sequence[EmbeddingFile], folder: Path, naming: Naming
 
 
 def choose(test: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Test clips of the first ten classes that occur, evenly spaced if there are more than 600."""
+    """Test clips of the first ten classes that occur, evenly spaced if there are more than 300."""
     kept = test[np.isin(labels[test], np.unique(labels[test])[:_CLASSES])]
     return kept[np.linspace(0, len(kept) - 1, min(len(kept), _CLIPS)).round().astype(np.int64)]
 
@@ -93,7 +93,9 @@ def tsne(values: NDArray[np.float32]) -> NDArray[np.float32]:
     from sklearn.manifold import TSNE  # a second to import, and few gathers draw maps
 
     perplexity = min(30.0, max(2.0, (len(values) - 1) / 4))
-    found: NDArray[np.float32] = TSNE(init="pca", perplexity=perplexity, random_state=0, n_jobs=1).fit_transform(values)
+    found: NDArray[np.float32] = TSNE(
+        init="pca", perplexity=perplexity, random_state=0, n_jobs=1, max_iter=500
+    ).fit_transform(values)
     return found
 
 
