@@ -52,7 +52,7 @@ test-slurm: $(VENV)/ready
 	python -m pytest -m slurm --override-ini faulthandler_timeout=7200
 
 # Measuring all of `make test` would take half as long again: Python 3.11 has no sys.monitoring.
-QUICK := $(addprefix tests/,settings report/test_tables.py report/test_results.py methods evaluations data/formats test_modalities.py augmentations)
+QUICK := $(addprefix tests/,settings data/formats test_modalities.py augmentations report/test_results.py)
 COVERAGE := build/coverage
 coverage: $(VENV)/ready
 	rm -rf $(COVERAGE) && mkdir -p $(COVERAGE) && echo "results: $(COVERAGE)" > $(COVERAGE)/config.yaml
