@@ -94,6 +94,8 @@ def test_a_jump_of_the_sensor_is_not_lively() -> None:
     assert clip == 1 and 4 <= frame < 12
     assert liveliest(position, np.array([True, False, False]))[0] == 0, "clips of one body first"
     assert liveliest(position, np.zeros(3, bool))[0] == 1
+    many = np.concatenate([position] * 30)
+    assert liveliest(many, np.arange(90) == 80)[0] == 80, "also where the first clips are all of two bodies"
 
 
 def test_a_clip_is_drawn_with_the_name_of_its_class(tmp_path: Path) -> None:
@@ -160,3 +162,6 @@ def test_a_method_has_one_color_in_all_figures() -> None:
     assert alone == among == method_line("ikem-3", [], naming)
     assert alone != method_line("skeletonclr", ["skeletonclr"], naming)
     assert len({method_line(name, [], naming)[0] for name in naming.compared}) == 4
+    rest = dataclasses.replace(naming, methods=dict.fromkeys((*naming.compared, "crossclr", "ikem-6"), ""))
+    alone, among = (method_line("ikem-6", names, rest) for names in (["ikem-6"], ["crossclr", "ikem-6"]))
+    assert alone == among, "nor does what no benchmark compares depend on the table"

@@ -161,8 +161,11 @@ def draw_costs(table: Table, split: Split, folder: Path, naming: Naming) -> list
 
 
 def method_line(method: str, methods: Sequence[str], naming: Naming) -> tuple[str, str, str]:
-    """Color, marker and dashes: floor and ceiling are grey and dashed, without a marker."""
-    known = [*naming.compared, *(name for name in methods if name not in naming.compared)]
+    """Color, marker and dashes: floor and ceiling are grey and dashed, without a marker.
+
+    They follow the order of the config's methods, those that are compared first, whichever `methods` a figure shows.
+    """
+    known = list(dict.fromkeys([*naming.compared, *naming.methods, *methods]))
     alike = [name for name in known if (name in naming.unranked) == (method in naming.unranked)]
     position = alike.index(method)
     if method in naming.unranked:

@@ -63,21 +63,19 @@ def draw_clips(files: Sequence[ClipFile], folder: Path, naming: Naming) -> list[
 
 
 def liveliest(position: NDArray[np.float32], alone: NDArray[np.bool_]) -> tuple[int, int]:
-    """(clip, frame): of the first 64 clips the one that moves most in half of its frames, at a lively moment.
+    """(clip, frame): of the first 64 clips of one body the one that moves most in half of its frames, lively there.
 
-    Frames in which the sensor lost the body jump; a median and the upper quartile do not see them. Clips of one body
-    (`alone`) come first: only one is drawn.
+    Frames in which the sensor lost the body jump; a median and the upper quartile do not see them. Only one body is
+    drawn: clips of two count only where no clip is of one (`alone`).
     """
-    some = np.asarray(position[:64, :, :, :, 0], np.float64)  # (n, 3, T, V)
+    first = np.flatnonzero(alone if alone.any() else np.ones_like(alone))[:64]
+    some = np.stack([position[clip, :, :, :, 0] for clip in first]).astype(np.float64)  # (n, 3, T, V)
     speed = np.linalg.norm(np.diff(some, axis=2), axis=1).mean(axis=2)  # (n, T - 1)
     margin = some.shape[2] // 4
     middle = speed[:, margin : some.shape[2] - margin]
-    liveliness = np.median(middle, axis=1)
-    if alone[:64].any():
-        liveliness = np.where(alone[:64], liveliness, -1)
-    clip = int(liveliness.argmax())
-    frame = int(np.abs(middle[clip] - np.quantile(middle[clip], 0.75)).argmin())
-    return clip, frame + margin
+    chosen = int(np.median(middle, axis=1).argmax())
+    frame = int(np.abs(middle[chosen] - np.quantile(middle[chosen], 0.75)).argmin())
+    return int(first[chosen]), frame + margin
 
 
 def _draw(
