@@ -7,19 +7,24 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from ikem.data.store import write_samples
 from ikem.errors import InputError
 from ikem.files import write_json
-from ikem.report.accuracy import method_line
+from ikem.report import accuracy, clip
+from ikem.report.accuracy import draw_costs, draw_label_use, method_line
 from ikem.report.agreement import draw_agreement, read_errors, shared_errors
 from ikem.report.clip import ClipFile, draw_clips, liveliest
 from ikem.report.confusion import ConfusionFile, draw_gains, recall
+from ikem.report.costs import Cost
 from ikem.report.curves import Curve, draw_curves
 from ikem.report.embedding_map import EmbeddingFile, choose, draw_embeddings, joined
+from ikem.report.layout import lay_out
 from ikem.report.style import drawing
+from ikem.report.summary import Cell
 from ikem.training.checkpoint import save_tensors
-from report_samples import NAMING, SIX
+from report_samples import NAMING, SIX, row
 
 
 def test_shared_errors_are_the_jaccard_index() -> None:
@@ -90,8 +95,8 @@ def test_a_jump_of_the_sensor_is_not_lively() -> None:
     position = np.zeros((3, 3, 16, 4, 1), np.float32)
     position[1] += np.linspace(0, 3, 16, dtype=np.float32)[:, None, None]  # moves all the time
     position[2, :, 8] = 50.0  # is lost for a frame
-    clip, frame = liveliest(position, np.ones(3, bool))
-    assert clip == 1 and 4 <= frame < 12
+    chosen, frame = liveliest(position, np.ones(3, bool))
+    assert chosen == 1 and 4 <= frame < 12
     assert liveliest(position, np.array([True, False, False]))[0] == 0, "clips of one body first"
     assert liveliest(position, np.zeros(3, bool))[0] == 1
     many = np.concatenate([position] * 30)
@@ -105,9 +110,9 @@ def test_a_clip_is_drawn_with_the_name_of_its_class(tmp_path: Path) -> None:
     write_samples(tmp_path / "samples.csv", pd.DataFrame(table))
     files = dict.fromkeys(("joint", "bone", "motion"), tmp_path / "position.npy")
     naming = dataclasses.replace(NAMING, classes={"demo": ("waving",)}, datasets={"demo": "Demo"})
-    clip = ClipFile("demo", tmp_path / "position.npy", tmp_path / "samples.csv", files, "ntu25")
+    file = ClipFile("demo", tmp_path / "position.npy", tmp_path / "samples.csv", files, "ntu25")
     with drawing():
-        (drawn,) = draw_clips([clip], tmp_path, naming)
+        (drawn,) = draw_clips([file], tmp_path, naming)
     assert drawn.title == "A clip in joint, bone, motion: waving, Demo"
     assert (tmp_path / drawn.file).with_suffix(".pdf").exists()
 
@@ -165,3 +170,47 @@ def test_a_method_has_one_color_in_all_figures() -> None:
     rest = dataclasses.replace(naming, methods=dict.fromkeys((*naming.compared, "crossclr", "ikem-6"), ""))
     alone, among = (method_line("ikem-6", names, rest) for names in (["ikem-6"], ["crossclr", "ikem-6"]))
     assert alone == among, "nor does what no benchmark compares depend on the table"
+
+
+def test_marks_of_costs_are_whole_and_what_is_not_trained_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures: list[Figure] = []
+    monkeypatch.setattr(accuracy, "save", lambda figure, folder, stem: figures.append(figure))
+    seconds = {"random": None, "skeletonclr": 50.0, "ikem-6": 90.0}
+    costs = {Cell(name, SIX, "demo", "xsub"): Cost(10, 2.0, time, "CPU") for name, time in seconds.items()}
+    table = lay_out([row(method=name, streams=SIX) for name in seconds], [], "linear", NAMING, costs)
+    with drawing():
+        (drawn,) = draw_costs(table, ("demo", "xsub"), tmp_path, NAMING)
+    assert drawn.caption.endswith("Not trained, so on the left only: Random encoder.")
+    for axes, largest in zip(figures[0].axes, (2.0, 90.0), strict=True):
+        assert axes.get_xlim()[0] == 0 and axes.get_xlim()[1] > 1.05 * largest
+
+
+def test_use_of_labels_compares_methods(tmp_path: Path) -> None:
+    shares = ("semi-10", "finetune")
+    rows = [row(method=name, evaluation=share) for name in ("skeletonclr", "ikem-6") for share in shares]
+    with drawing():
+        for count, some in ((1, rows), (0, rows[:2])):
+            tables = [lay_out(some, [], share, NAMING) for share in shares]
+            assert len(draw_label_use(tables, ("demo", "xsub"), tmp_path, NAMING)) == count
+
+
+def test_the_panel_of_a_clip_holds_the_paths_of_its_joints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Figure] = []
+    monkeypatch.setattr(clip, "save", lambda figure, folder, stem: figures.append(figure))
+    position = np.random.default_rng(0).normal(size=(1, 3, 16, 25, 1)).astype(np.float32)
+    position[:, 0] += 5 * np.arange(16, dtype=np.float32)[:, None, None]  # walks to the right
+    np.save(tmp_path / "position.npy", position)
+    table = {"name": ["a"], "label": [0], "frames": [16], "bodies": [1]}
+    write_samples(tmp_path / "samples.csv", pd.DataFrame(table))
+    file = ClipFile(
+        "demo", tmp_path / "position.npy", tmp_path / "samples.csv", {"joint": tmp_path / "position.npy"}, "ntu25"
+    )
+    with drawing():
+        draw_clips([file], tmp_path, NAMING)
+    (axes,) = figures[0].axes
+    across, down = (np.concatenate(values) for values in zip(*(line.get_data() for line in axes.lines), strict=True))
+    assert np.ptp(across) > 10, "the paths are drawn"
+    for values, (low, high) in ((across, axes.get_xlim()), (down, axes.get_ylim())):
+        assert low < values.min() and values.max() < high
