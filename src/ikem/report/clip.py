@@ -63,12 +63,14 @@ def draw_clips(files: Sequence[ClipFile], folder: Path, naming: Naming) -> list[
 
 
 def liveliest(position: NDArray[np.float32], alone: NDArray[np.bool_]) -> tuple[int, int]:
-    """(clip, frame): of the first 64 clips of one body the one that moves most in half of its frames, lively there.
+    """(clip, frame): of the first 64 clips the one that moves most in half of its frames, at a lively moment.
 
     Frames in which the sensor lost the body jump; a median and the upper quartile do not see them. Only one body is
-    drawn: clips of two count only where no clip is of one (`alone`).
+    drawn: clips of one (`alone`) come first, later ones too where the first 64 are all of two.
     """
-    first = np.flatnonzero(alone if alone.any() else np.ones_like(alone))[:64]
+    numbers = np.arange(len(alone))
+    ranked = numbers[:64][alone[:64]], numbers[alone][:64], numbers[:64]
+    first = next(found for found in ranked if len(found))
     some = np.stack([position[clip, :, :, :, 0] for clip in first]).astype(np.float64)  # (n, 3, T, V)
     speed = np.linalg.norm(np.diff(some, axis=2), axis=1).mean(axis=2)  # (n, T - 1)
     margin = some.shape[2] // 4
