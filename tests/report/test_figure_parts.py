@@ -72,6 +72,8 @@ def test_gains_are_of_recalls_with_the_same_streams(tmp_path: Path) -> None:
     with drawing():
         (drawn,) = draw_gains(files, tmp_path, naming)
         assert draw_gains(files, tmp_path, NAMING) == [], "there is no baseline"
+        wider = dataclasses.replace(naming, encoders={"ikem-6": "ST-GCN 16/256", "skeletonclr": "ST-GCN 8/64"})
+        assert draw_gains(files, tmp_path, wider) == [], "its encoder is another"
     assert drawn.title == "Gain by class: IKEM-6 over SkeletonCLR, joint only, demo xsub"
     assert ", joint: accuracy of a class" in drawn.caption, "the streams that both have"
 

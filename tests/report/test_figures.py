@@ -33,7 +33,11 @@ def test_figures_are_drawn_and_listed(tmp_path: Path) -> None:
     curves = [Curve(write_metrics(tmp_path / f"{n}.csv", 5, n), "NTU-60 xsub", label, "ntu60/xsub")
               for n, label in enumerate(("SkeletonCLR", "IKEM-6", "IKEM-6"))]  # fmt: skip
     naming = dataclasses.replace(NAMING, classes={"ntu60": ("sit", EVIL, "walk", "run", "eat")})
+    older = tmp_path / "figures" / "labels" / "demo" / "xsub.png"
+    older.parent.mkdir(parents=True)
+    older.write_bytes(b"of an earlier call")
     drawn = write_figures(results, tmp_path / "figures", naming, files, curves)
+    assert not older.exists()
     assert [item.file for item in drawn] == [
         "accuracy/linear/ntu60/xsub.png",
         "accuracy/semi-10/ntu60/xsub.png",

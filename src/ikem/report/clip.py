@@ -56,7 +56,7 @@ def draw_clips(files: Sequence[ClipFile], folder: Path, naming: Naming) -> list[
         _draw(body, values, frame, load_skeleton(file.skeleton), title, folder, stem)
         caption = (
             f"Frame {frame + 1} of {position.shape[2]}, from the front. Arrows are the values of a modality at each "
-            "joint, scaled to be seen; joint shows the paths of the joints up to this frame."
+            "joint, scaled to be seen; joint shows the paths of the joints in the eight frames before."
         )
         drawn.append(Drawn(f"{stem}.png", "clips", title, caption))
     return drawn

@@ -64,16 +64,20 @@ def draw_confusions(files: Sequence[ConfusionFile], folder: Path, naming: Naming
 
 
 def draw_gains(files: Sequence[ConfusionFile], folder: Path, naming: Naming) -> list[Drawn]:
-    """A figure for each pretrained method: accuracy of each class minus that of the baseline with the same streams."""
+    """A figure for each pretrained method: accuracy of each class minus that of the first baseline with its encoder, of
+    the widest streams that both have.
+    """
     groups: dict[tuple[str, str, str], dict[str, list[Path]]] = {}
     for file in files:
         key = (file.evaluation, file.dataset, file.protocol)
         groups.setdefault(key, {}).setdefault(file.method, []).append(file.path)
     drawn = []
     for (evaluation, dataset, protocol), methods in groups.items():
-        baseline = next((name for name in naming.baselines if name in methods), "")
-        base = methods.get(baseline, [])
         for method, paths in methods.items():
+            encoder = naming.encoders.get(method)
+            alike = [name for name in naming.baselines if name in methods and naming.encoders.get(name) == encoder]
+            baseline = alike[0] if alike else ""
+            base = methods.get(baseline, [])
             if not base or method == baseline or method in naming.unranked:
                 continue
             common = streams_of(paths[0]) & streams_of(base[0])

@@ -65,7 +65,17 @@ def write_figures(
         drawn += draw_confusions(confusions, folder, naming)
     drawn.sort(key=lambda item: list(KINDS).index(item.kind))
     write_index(folder, drawn)
+    _remove_others(folder, drawn)
     return drawn
+
+
+def _remove_others(folder: Path, drawn: Sequence[Drawn]) -> None:
+    """Remove figures of an earlier call that are no longer drawn."""
+    kept = {folder / item.file for item in drawn}
+    for kind in KINDS:
+        for path in (folder / kind).rglob("*"):
+            if path.suffix in (".png", ".svg", ".pdf") and path.with_suffix(".png") not in kept:
+                path.unlink()
 
 
 def _plain(splits: Sequence[Split]) -> list[Split]:
