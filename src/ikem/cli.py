@@ -132,8 +132,9 @@ def estimate(
     from ikem.estimate.show import print_estimate
     from ikem.settings.loading import load_config
 
+    loaded = load_config(*config)
     print("Counting the operations of a step of each method; a minute or two ...", file=sys.stderr)
-    print_estimate(load_config(*config), gpus, cores, as_json)
+    print_estimate(loaded, gpus, cores, as_json)
 
 
 @app.command()

@@ -6,6 +6,7 @@ import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +49,18 @@ def altered(source: Path, target: Path, changes: dict[str, Callable[[bytes], byt
 
 def replaced(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
     return lambda content: content.replace(old, new)
+
+
+def claimed(change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> Callable[[bytes], bytes]:
+    def changed(content: bytes) -> bytes:
+        claim = json.loads(content)
+        return json.dumps(claim | {"rows": change(claim["rows"])}).encode()
+
+    return changed
+
+
+def recorded(key: str, value: object) -> Callable[[bytes], bytes]:
+    return lambda content: json.dumps(json.loads(content) | {key: value}).encode()
 
 
 def figures(verdict: Verdict) -> dict[bool | None, int]:
@@ -170,6 +183,16 @@ def test_options_that_are_newer_than_a_submission_are_no_difference(packed: Path
         ("split", replaced(b'"outputs": {', b'"outputs": {"x": "0", '), "its input split is not"),
         (CLAIM, replaced(b'"seed": 0', b'"seed": 7'), "the config does not ask for it"),
         (CLAIM, replaced(b'"streams": "joint"', b'"streams": "bone"'), "there are no scores of it"),
+        (CLAIM, claimed(lambda rows: rows + rows[:1]), "the claim is not what linear.json says"),
+        (
+            CLAIM,
+            claimed(lambda rows: [row for row in rows if (row["method"], row["streams"]) != ("ikem-3", "joint")]),
+            "the claim is not what linear.json says",
+        ),
+        (CLAIM, claimed(lambda rows: [rows[0] | {"complete": not rows[0]["complete"]}, *rows[1:]]), "is not what"),
+        ("linear.json.run.json", recorded("outputs", []), "linear.json is not the file that its run.json records"),
+        ("linear.json.run.json", recorded("outputs", None), "its run.json is not in form"),
+        ("linear.json.run.json", recorded("inputs", {}), "its input embeddings is not"),
     ],
 )
 def test_broken_records_are_found(
@@ -201,10 +224,12 @@ def test_what_is_no_submission(content: bytes | None, message: str, tmp_path: Pa
         (CLAIM, None, f"lacks {CLAIM}"),
         (CLAIM, b"{}", "title: Field required"),
         (CLAIM, b"[" * 100_000, "not in form"),
+        (CLAIM, b'{"format": 2, "title": "T", "authors": "A"}', "format: Input should be 1"),
         (PLAN, None, f"lacks {PLAN}"),
         (PLAN, b"[]", f"{PLAN} is not in form"),
         (PLAN, b'{"config": {"seeds": 3}}', "seeds"),
-        ("linear.scores.safetensors", b"x", "cannot be read"),
+        ("linear.scores.safetensors", b"x", r"broken\.zip: results/.*linear\.scores\.safetensors: cannot be read"),
+        ("linear.json", None, "lacks results/"),
         ("linear.scores.safetensors", None, "lacks results/"),
     ],
 )
@@ -238,6 +263,26 @@ def test_flipped_bits_are_found(packed: Path, tmp_path: Path) -> None:
     assert accepted <= 6  # a date, or a byte of the zip that repeats another
 
 
+def test_what_steers_a_terminal_is_not_printed(
+    packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def colored(content: bytes) -> bytes:
+        claim = json.loads(content)
+        claim["rows"].append(claim["rows"][0] | {"dataset": "\x1b[2J"})
+        return json.dumps(claim | {"title": "\x1b[31mMine"}).encode()
+
+    show_verdict(check(altered(packed, tmp_path / "colored.zip", {CLAIM: colored})))
+    shown = capsys.readouterr().out
+    assert "Mine" in shown and "the config does not ask for it" in shown and "\x1b" not in shown
+
+
+@pytest.mark.parametrize(("title", "authors"), [("", "A"), ("T", ""), ("T" * 201, "A")])
+def test_titles_that_no_leaderboard_shows(title: str, authors: str, workshop: Workshop, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="must have 1 to 200 characters"):
+        pack(workshop.folder / "results" / "plan.json", METHODS, tmp_path / "x.zip", title, authors)
+    assert not (tmp_path / "x.zip").exists()
+
+
 def test_only_what_is_there_can_be_submitted(workshop: Workshop, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'ikem3' is not evaluated, did you mean 'ikem-3'"):
         pack(workshop.folder / "results" / "plan.json", ["ikem3"], tmp_path / "x.zip", "T", "A")
@@ -261,6 +306,10 @@ def test_leaderboard(packed: Path, tmp_path: Path) -> None:
     assert "[Mine, A. Author](https://example.org/code)" in page
     blocks = [line for line in page.splitlines() if line.startswith("###")]
     assert blocks[:2] == ["### Three streams, ST-GCN 2/8", "### Single stream, ST-GCN 2/8"], "never in one ranking"
+    (folder / "again.zip").write_bytes(packed.read_bytes())
+    with pytest.raises(InputError, match=r"mine\.zip: has the title and the authors of again\.zip"):
+        write_leaderboard(folder, tmp_path / "page.md")
+    (folder / "again.zip").unlink()
     altered(
         packed, folder / "other.zip", {CLAIM: lambda content: content.replace(b'"test_clips": ', b'"test_clips": 1')}
     )

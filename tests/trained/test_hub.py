@@ -146,7 +146,9 @@ def test_a_method_with_a_transfer_and_its_own_classifiers(results: Path) -> None
         load_trained(path, classifier=True)
 
 
-@pytest.mark.parametrize("fault", ["flipped", "key", "no json", "other encoder", "foreign", "skeleton"])
+@pytest.mark.parametrize(
+    "fault", ["flipped", "key", "no json", "other encoder", "foreign", "skeleton", "classes", "standardized"]
+)
 def test_damaged_folders(tmp_path: Path, fault: str) -> None:
     trained = trained_of("stgcn", ("joint",))
     export(trained, tmp_path)
@@ -165,6 +167,8 @@ def test_damaged_folders(tmp_path: Path, fault: str) -> None:
     else:
         content |= {
             "key": {"auto_map": "x"},
+            "classes": {"classes": content["classes"][1:]},
+            "standardized": {"standardized": not content["standardized"]},
             "other encoder": {"encoder": {**content["encoder"], "hidden_dim": 16}},
         }.get(fault, {})
         if fault == "skeleton":
@@ -176,6 +180,8 @@ def test_damaged_folders(tmp_path: Path, fault: str) -> None:
         "no json": "is not JSON",
         "other encoder": "holds no such encoder of joint",
         "foreign": "cannot be read",
+        "classes": "does not fit to the config.json",
+        "standardized": "does not fit to the config.json",
         "skeleton": "'nowhere', which is not in joints",
     }
     with pytest.raises(InputError, match=words[fault]):
@@ -188,6 +194,8 @@ def test_export_touches_no_folder_of_others(tmp_path: Path) -> None:
         export(trained_of("stgcn", ("joint",)), tmp_path)
     with pytest.raises(InputError, match="unknown format 'tensorflow'"):
         export(trained_of("stgcn", ("joint",)), tmp_path / "new", ["tensorflow"])
+    with pytest.raises(InputError, match="cannot be written to"):
+        export(trained_of("stgcn", ("joint",)), tmp_path / "thesis.tex" / "new")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 

@@ -161,6 +161,9 @@ def test_a_broken_clip_is_reported_and_the_others_go_on(results: Path, raw: Path
         invoke(*arguments[:2], tmp_path / "bad.skeleton", *arguments[4:])
     with pytest.raises(InputError, match=r"must end in \.npz"):
         invoke(*arguments[:-1], tmp_path / "e.txt")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(InputError, match="is a folder"):
+        invoke(*arguments[:-1], tmp_path / "folder.csv")
 
 
 @pytest.mark.parametrize(

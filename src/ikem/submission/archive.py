@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
+from typing import IO, Literal
 
 from pydantic import ValidationError
 
@@ -31,7 +31,7 @@ LARGEST_MEMBER, MOST_MEMBERS = 1 << 30, 100_000
 class Claim(Settings):
     """What a submission says."""
 
-    format: int = 1
+    format: Literal[1] = 1
     """Version of this form."""
     title: Title
     """What a leaderboard calls it."""
@@ -80,12 +80,15 @@ class Submission:
 
     @contextmanager
     def file(self, name: str) -> Iterator[Path]:
-        """A member as a file with the last part of its name, for readers that need one."""
+        """A member as a file with the last part of its name, for readers that need one; errors name the member."""
         content = self.read(name)
         with TemporaryDirectory() as folder:
             path = Path(folder, name.rpartition("/")[2])
             path.write_bytes(content)
-            yield path
+            try:
+                yield path
+            except InputError as error:
+                raise self.error(f"{name}: {error.message}") from error
 
     def _claim(self) -> Claim:
         try:

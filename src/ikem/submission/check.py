@@ -22,7 +22,7 @@ from ikem.evaluations.scores import Scores, read_scores, row_key, scores_path
 from ikem.files import canonical_json, digest_of
 from ikem.registry import JobName
 from ikem.report.labels import Naming, naming_of
-from ikem.report.results import Row
+from ikem.report.results import Row, read_rows
 from ikem.settings.loading import build_config
 from ikem.submission.archive import PLAN, RESULTS, Claim, Submission, opened
 from ikem.workflow.plan import Job, Plan
@@ -94,6 +94,9 @@ def check(path: Path) -> Verdict:
                 verdict.problems.append(f"{words}: the config does not ask for it")
                 continue
             verdict.problems += _records(submission, plan, jobs[name], checked)
+            with submission.file(_member(plan, jobs[name].output)) as path:
+                if read_rows(path) != claimed:
+                    verdict.problems.append(f"{words}: the claim is not what {path.name} says")
             scores = _scores(submission, plan, jobs[name])
             verdict.figures += _figures(claimed, scores, verdict.problems)
             first = tested.setdefault((name[0], name[1], name[3]), (words, scores))
@@ -126,7 +129,7 @@ def _records(submission: Submission, plan: Plan, job: Job, checked: set[JobName]
         waiting += job.inputs.values()
         try:
             record = json.loads(submission.read(_member(plan, job.record)))
-            outputs, others = record["outputs"], _other_settings(submission, plan, job, record)
+            outputs, others = dict(record["outputs"]), _other_settings(submission, plan, job, record)
             inputs = {name: dict(files) for name, files in record["inputs"].items()}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             yield f"{job.title}: its run.json is not in form ({error})"
@@ -140,9 +143,8 @@ def _records(submission: Submission, plan: Plan, job: Job, checked: set[JobName]
             member = _member(plan, name)
             if member in submission.names and outputs.get(name.name) != _digest(submission.read(member)):
                 yield f"{job.title}: {name.name} is not the file that its run.json records"
-        for name, files in inputs.items():
-            if name in job.inputs:
-                yield from _other_input(submission, plan, job, name, files)
+        for name in job.inputs:
+            yield from _other_input(submission, plan, job, name, inputs.get(name))
 
 
 def _other_settings(submission: Submission, plan: Plan, job: Job, record: dict[str, Any]) -> bool:
@@ -169,7 +171,9 @@ def _known(asked: Any, recorded: Any) -> Any:
     return asked
 
 
-def _other_input(submission: Submission, plan: Plan, job: Job, name: str, files: dict[str, str]) -> Iterator[str]:
+def _other_input(
+    submission: Submission, plan: Plan, job: Job, name: str, files: dict[str, str] | None
+) -> Iterator[str]:
     """Whether an input is what the job before it says that it wrote."""
     try:
         written = json.loads(submission.read(_member(plan, job.inputs[name].record)))["outputs"]

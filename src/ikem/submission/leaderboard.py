@@ -43,17 +43,22 @@ def write_leaderboard(folder: Path, page: Path) -> int:
     """Check every submission of a folder again, and write a page in Markdown; returns their number.
 
     Raises:
-        InputError: there is none, or one is not accepted.
+        InputError: there is none, one is not accepted, or two have the same title and authors.
     """
     paths = sorted(folder.glob("*.zip"))
     if not paths:
         raise InputError("holds no submission", location=str(folder), hint="Put accepted submissions (*.zip) there")
     lines: list[_Line] = []
+    named: dict[tuple[str, str], Path] = {}
     for path in paths:
         verdict = check(path)
         if not verdict.accepted:
             hint = f"Run `python -m ikem check {path}` for what is wrong, and remove it"
             raise InputError("is not accepted", location=str(path), hint=hint)
+        first = named.setdefault((verdict.claim.title, verdict.claim.authors), path)
+        if first != path:
+            hint = "Remove one of them, or pack one again with another title"
+            raise InputError(f"has the title and the authors of {first.name}", location=str(path), hint=hint)
         lines += _lines(verdict)
     text = "# Leaderboard\n\nTop-1 accuracy in percent, recomputed from the scores of every test clip; mean ± standard "
     text += (

@@ -32,8 +32,12 @@ def pack(
         title, authors, link, comment: see `Claim`.
 
     Raises:
-        InputError: a method is not in the plan, or a result is missing, stale or damaged.
+        InputError: title or authors are empty or too long, a method is not in the plan, or a result is missing, stale
+            or damaged.
     """
+    for name, value in (("title", title), ("authors", authors)):
+        if not 1 <= len(value) <= 200:
+            raise InputError("must have 1 to 200 characters", location=f"--{name}")
     plan = read_plan(plan_path)
     known = dict.fromkeys(keys["method"] for _, keys, _ in plan.cells())
     for method in methods:

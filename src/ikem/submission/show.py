@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ikem.evaluations.metrics import METRICS
+from ikem.report.results import clean
 from ikem.submission.check import Figure, Verdict
 
 
@@ -14,13 +15,13 @@ def show_verdict(verdict: Verdict) -> None:
     """Print a line for each figure: what is claimed, what was recomputed; then what else is wrong, and the verdict."""
     claim = verdict.claim
     console = Console(soft_wrap=True)
-    console.print(escape(f"{claim.title}, {claim.authors}"))
+    console.print(escape(clean(f"{claim.title}, {claim.authors}")))
     table = Table("row", "metric", "claimed", "recomputed", "", box=None)
     for figure in verdict.figures:
         table.add_row(*(escape(cell) for cell in _cells(figure)))
     console.print(table)
     for problem in verdict.problems:
-        console.print(escape(problem), style="red")
+        console.print(escape(clean(problem)), style="red")
     agreeing = sum(figure.agrees for figure in verdict.figures)
     untested = sum(figure.recomputed is None for figure in verdict.figures)
     console.print(
@@ -38,4 +39,4 @@ def _cells(figure: Figure) -> tuple[str, str, str, str, str]:
         recomputed, mark = "", "not checked"
     else:
         recomputed, mark = f"{figure.recomputed:.4f}", "" if figure.agrees else "differs"
-    return " ".join(parts), METRICS[figure.metric].title, f"{figure.claimed:.4f}", recomputed, mark
+    return clean(" ".join(parts)), METRICS[figure.metric].title, f"{figure.claimed:.4f}", recomputed, mark

@@ -36,17 +36,22 @@ def export(trained: Trained, folder: Path, formats: Sequence[str] = ("safetensor
         of each graph the largest difference to the encoders, see `export_graphs`.
 
     Raises:
-        InputError: an unknown format, a folder of something else, or a graph cannot be exported.
+        InputError: an unknown format, a folder of something else or that cannot be written to, or a graph cannot be
+            exported.
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
         raise InputError(f"unknown format {unknown[0]!r}", hint=f"Use {', '.join(FORMATS)}")
     if folder.exists() and not _replaceable(folder):
         raise InputError("holds something else", location=str(folder), hint="Name a new or empty folder")
-    for name in (CONFIG, *GRAPHS.values()):  # what is left of an earlier export would not fit
-        (folder / name).unlink(missing_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (CONFIG, *GRAPHS.values()):  # what is left of an earlier export would not fit
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        hint = "Name a folder that can be written to"
+        raise InputError(f"cannot be written to ({error.strerror})", location=str(folder), hint=hint) from error
     graphs = [GRAPHS[name] for name in GRAPHS if name in formats]
-    folder.mkdir(parents=True, exist_ok=True)
     off = export_graphs(trained, [folder / name for name in graphs])
     save_tensors(folder / TENSORS, trained.tensors, {"model_type": trained.description.model_type})
     write_text(folder / CARD, card(trained.description, graphs))

@@ -127,8 +127,14 @@ def _from_folder(folder: Path, options: Options, classifier: bool) -> Trained:
     if about != {"model_type": description.model_type}:
         raise InputError("is not of an exported encoder", location=str(folder / TENSORS), hint="Export it again")
     trained = Trained(description, tensors)
-    if bool(description.evaluation) != bool(trained.classifiers()):
-        raise InputError("does not fit to the config.json next to it", location=str(folder / TENSORS))
+    kept, counts = trained.classifiers(), (len(description.modalities), len(description.classes))
+    if (
+        bool(description.evaluation) != bool(kept)
+        or description.standardized != bool(trained.standardizations())
+        or (kept and kept["single.weight"].shape[::2] != counts)
+    ):
+        hint = "Export it again"
+        raise InputError("does not fit to the config.json next to it", location=str(folder / TENSORS), hint=hint)
     if classifier and not description.evaluation:
         hint = "Export it again with --evaluation and an evaluation that keeps its classifiers, such as linear"
         raise InputError("has no classifier", location=str(folder), hint=hint)

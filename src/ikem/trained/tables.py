@@ -21,6 +21,8 @@ def check_ending(path: Path) -> None:
     """Raise InputError unless a table can be written to a file of this name; before anything is computed."""
     if path.suffix not in ENDINGS:
         raise InputError(f"must end in {', '.join(ENDINGS)}", location=f"--output {path}")
+    if path.is_dir():
+        raise InputError("is a folder", location=f"--output {path}", hint="Name a file")
     if path.suffix == ".parquet":
         try:
             import pyarrow  # noqa: F401
