@@ -143,8 +143,8 @@ def _records(submission: Submission, plan: Plan, job: Job, checked: set[JobName]
             member = _member(plan, name)
             if member in submission.names and outputs.get(name.name) != _digest(submission.read(member)):
                 yield f"{job.title}: {name.name} is not the file that its run.json records"
-        for name in job.inputs:
-            yield from _other_input(submission, plan, job, name, inputs.get(name))
+        for needed in job.inputs:
+            yield from _other_input(submission, plan, job, needed, inputs.get(needed))
 
 
 def _other_settings(submission: Submission, plan: Plan, job: Job, record: dict[str, Any]) -> bool:
