@@ -426,6 +426,16 @@ def test_the_main_grid_of_a_split_has_its_costs() -> None:
     ]
 
 
+def test_what_one_entry_lacks_is_no_fault_of_what_another_has(tmp_path: Path) -> None:
+    """The entry with both streams failed, the one with joint did not: only the fusion is missing."""
+    rows = [row(method="both", streams=streams, protocol="xview") for streams in ("joint", "joint+bone")]
+    rows.append(row(method="alone", streams="joint", top1=29))
+    write_results(rows, [Missing("demo", "xsub", "both", "linear", 0, "killed")], tmp_path / "results.csv")
+    (table,) = read_tables(tmp_path / "results.csv", Naming(same={"alone": "both"}))
+    lines = {line[1].text: line[2].text + line[2].marks for line in table.sections[0].lines}
+    assert lines == {"joint": "29.00", "joint+bone": "[1]"}
+
+
 def test_which_entries_are_one_row() -> None:
     joint = {"recipe": "tiny", "modalities": ["joint"]}
     methods = {

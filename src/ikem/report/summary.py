@@ -111,7 +111,9 @@ def summarize(rows: Iterable[Row], missing: Iterable[Missing], evaluation: str) 
                 sorted(streams.get(gap.method, {""})), sorted(conditions or {""})
             ):
                 cell = Cell(gap.method, stream, gap.dataset, gap.protocol, condition)
-                reasons.setdefault(cell, []).append(gap)
+                # Another entry of the config may have this stream of the row, and may have measured it.
+                if all(row.seed != gap.seed for row in groups.get(cell, ())):
+                    reasons.setdefault(cell, []).append(gap)
     return {
         cell: _summary(groups.get(cell, []), reasons.get(cell, [])) for cell in sorted({*groups, *reasons}, key=_order)
     }
