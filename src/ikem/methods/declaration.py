@@ -71,7 +71,7 @@ class Stage:
         summary: what the rule does, in a sentence; `snakemake --list` shows it.
         trainer: "module:class" of the trainer; see `ikem.training.loop.Trainer`.
         per_modality: a job for each modality, or one for the whole method.
-        apart: whether that one job treats each modality by itself, so that none depends on which others there are.
+        independent_modalities: whether that one job treats each modality by itself, so that none depends on which others there are.
         shared: its jobs belong to a recipe: methods that name the same recipe and modality share them.
         settings: further settings of the job, all that shapes its result; they must include `first_epoch`, `last_epoch`
             and `schedule` (`epochs` gives them).
@@ -87,7 +87,7 @@ class Stage:
     summary: str
     trainer: str
     per_modality: bool = False
-    apart: bool = False
+    independent_modalities: bool = False
     shared: bool = False
     settings: Callable[[StageContext], dict[str, Any]] = _nothing
     inputs: Callable[[StageContext], dict[str, JobName]] = _nothing
@@ -127,9 +127,9 @@ class Method:
     teaches: bool = False
 
     @property
-    def apart(self) -> bool:
+    def independent_modalities(self) -> bool:
         """Whether the encoder of a modality is the same whichever others the method has."""
-        return all(stage.per_modality or stage.apart for stage in self.stages)
+        return all(stage.per_modality or stage.independent_modalities for stage in self.stages)
 
 
 def epochs(recipe: Recipe, first: int, last: int) -> dict[str, Any]:

@@ -157,7 +157,7 @@ def _same(config: Config) -> dict[str, str]:
     first: dict[str, str] = {}
     same = {}
     for name, method in config.methods.items():
-        if METHODS[method.kind].apart:
+        if METHODS[method.kind].independent_modalities:
             title = method.title or method.default_title(name, config)
             settings = method.model_dump(mode="json", exclude={"title", "published_as", "modalities"})
             if (earlier := first.setdefault(canonical_json([title, settings]), name)) != name:

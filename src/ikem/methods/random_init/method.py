@@ -44,7 +44,7 @@ METHOD = Method(
             name="random_init",
             summary="The floor: untrained encoders.",
             trainer="ikem.methods.random_init.trainer:UntrainedEncoders",
-            apart=True,
+            independent_modalities=True,
             settings=_settings,
         ),
     ),
