@@ -71,8 +71,8 @@ class Stage:
         summary: what the rule does, in a sentence; `snakemake --list` shows it.
         trainer: "module:class" of the trainer; see `ikem.training.loop.Trainer`.
         per_modality: a job for each modality, or one for the whole method.
-        independent_modalities: whether that one job treats each modality by itself, so that none depends on which others
-            there are.
+        independent_modalities: whether that one job treats each modality by itself, so that none depends on which
+            others there are.
         shared: its jobs belong to a recipe: methods that name the same recipe and modality share them.
         settings: further settings of the job, all that shapes its result; they must include `first_epoch`, `last_epoch`
             and `schedule` (`epochs` gives them).
