@@ -161,7 +161,7 @@ def test_the_command_prints_json(fixed_rate: None, tmp_path) -> None:
     few.write_text(json.dumps({"benchmark": [FEW]}))
     done = CliRunner().invoke(app, ["estimate", str(TINY), str(few), "--gpus", "0", "--cores", "2", "--json"])
     assert done.exit_code == 0, done.output
-    values = json.loads(done.output)
+    values = json.loads(done.stdout)
     plan = Plan(load_config(TINY, few))
     assert values["jobs"] == len(plan.all_jobs()) == sum(kind["jobs"] for kind in values["kinds"].values())
     assert values["job_seconds"] == pytest.approx(sum(kind["seconds"] for kind in values["kinds"].values()))
