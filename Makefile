@@ -2,7 +2,7 @@
 # make test      the tests, but for those of the next two lines
 # make test-slow the tests that take minutes each
 # make test-slurm  the workflow through a real SLURM, which is installed if it is missing (Debian, as root)
-# make coverage  lines of Python that run in a tiny benchmark and in the quick tests (a minute)
+# make coverage  lines of Python that run in a tiny benchmark and in some quick tests (two minutes)
 # make lint      style and types
 # make audit     known vulnerabilities of the pinned packages (asks a public database)
 # make lock      the pinned versions again, with hashes (LOCK=--upgrade: the newest ones)

@@ -118,7 +118,7 @@ def draw_label_use(tables: Sequence[Table], split: Split, folder: Path, naming: 
 
 
 def draw_costs(table: Table, split: Split, folder: Path, naming: Naming) -> list[Drawn]:
-    """Top-1 of each method with all its modalities against operations and against training time."""
+    """Top-1 of each method with all its modalities against operations and against pretraining time."""
     cells = _of(table, split)
     headline = widest(cells)
     methods = naming.ordered_methods(cell.method for cell in table.summaries)
@@ -141,7 +141,7 @@ def draw_costs(table: Table, split: Split, folder: Path, naming: Naming) -> list
                 axes.plot([value] * 2, summary.interval, color=color, linewidth=0.8, solid_capstyle="butt")
                 (mark,) = axes.plot(value, summary.top1.mean, marker or _UNRANKED[color], color=color, markersize=5)
                 handles[naming.method(method)] = mark
-    for axes, label in ((left, "GFLOPs for one body"), (right, f"Training time, {unit}")):
+    for axes, label in ((left, "GFLOPs for one body"), (right, f"Pretraining time, {unit}")):
         axes.set_xlim(0, 1.08 * axes.get_xlim()[1])
         axes.set_xlabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(4))

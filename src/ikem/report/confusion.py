@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ikem.errors import InputError
 from ikem.report.labels import Naming, streams_title
-from ikem.report.results import Confusion, clean, read_confusion, streams_of, streams_order
+from ikem.report.results import Confusion, clean, read_confusion, streams_of, widest_streams
 from ikem.report.style import COLUMN, INK, PAGE, SHADES, Drawn, heading, save
 
 _NAMED = 60
@@ -83,11 +83,11 @@ def draw_gains(files: Sequence[ConfusionFile], folder: Path, naming: Naming) -> 
             common = streams_of(paths[0]) & streams_of(base[0])
             if not common:
                 continue
-            streams = min(common, key=_widest_first)
+            streams = widest_streams(common)
             ours, theirs = (recall(_sum([read_confusion(path, streams) for path in each])) for each in (paths, base))
             labels = class_labels(naming.classes.get(dataset, ()), len(ours))
             pair = f"{naming.method(method)} over {naming.method(baseline)}"
-            if any(streams != min(streams_of(each[0]), key=_widest_first) for each in (paths, base)):
+            if any(streams != widest_streams(streams_of(each[0])) for each in (paths, base)):
                 pair += f", {streams_title(streams)} only"
             title = f"{pair}, {naming.split(dataset, protocol)}"
             stem = f"gains/{evaluation}/{dataset}/{protocol}/{method}"
@@ -97,11 +97,6 @@ def draw_gains(files: Sequence[ConfusionFile], folder: Path, naming: Naming) -> 
                 caption += f" The {shown} of {len(labels)} classes with the largest gains and losses."
             drawn.append(Drawn(f"{stem}.png", "gains", f"Gain by class: {title}", caption))
     return drawn
-
-
-def _widest_first(streams: str) -> tuple[int, tuple[int, ...]]:
-    count, order = streams_order(streams)
-    return -count, order
 
 
 def recall(matrix: Confusion) -> NDArray[np.float64]:

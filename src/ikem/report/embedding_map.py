@@ -50,7 +50,7 @@ def draw_embeddings(files: Sequence[EmbeddingFile], folder: Path, naming: Naming
     """
     groups: dict[tuple[str, str], dict[str, EmbeddingFile]] = {}
     for file in files:
-        groups.setdefault((file.dataset, file.protocol), {}).setdefault(naming.row(file.method), file)
+        groups.setdefault((file.dataset, file.protocol), {}).setdefault(file.method, file)
     drawn = []
     for (dataset, protocol), members in groups.items():
         methods = naming.ordered_methods(members)
@@ -90,7 +90,7 @@ def joined(path: Path, rows: NDArray[np.int64]) -> NDArray[np.float32]:
 
 def tsne(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """(n, 2) by scikit-learn, from the principal components: the same for the same values."""
-    from sklearn.manifold import TSNE  # a second to import, and few gathers draw maps
+    from sklearn.manifold import TSNE  # a second to import
 
     perplexity = min(30.0, max(2.0, (len(values) - 1) / 4))
     found: NDArray[np.float32] = TSNE(

@@ -154,6 +154,7 @@ def naming_of(config: Config) -> Naming:
 
 
 def _same(config: Config) -> dict[str, str]:
+    """Entries that differ from an earlier one in modalities alone, where none of these depends on the others."""
     first: dict[str, str] = {}
     same = {}
     for name, method in config.methods.items():

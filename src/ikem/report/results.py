@@ -252,7 +252,13 @@ def streams_order(streams: str) -> tuple[int, tuple[int, ...]]:
     return len(parts), tuple(known.get(part, len(known)) for part in parts)
 
 
+def widest_streams(names: Iterable[str]) -> str:
+    """The streams with the most modalities; among equals the first in order."""
+    return min(names, key=lambda name: (-streams_order(name)[0], streams_order(name)))
+
+
 def row_order(row: Row) -> tuple[Any, ...]:
+    """Sort key; two rows that have the same are of the same cell and run."""
     subset = -1 if row.label_subset is None else row.label_subset
     order = row.dataset, row.protocol, row.evaluation, row.method, streams_order(row.streams), row.seed, subset
     return *order, row.condition

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ikem.evaluations.metrics import METRICS
-from ikem.report.results import Missing, Row, streams_order
+from ikem.report.results import Missing, Row, widest_streams
 from ikem.report.statistics import accuracy_interval
 
 
@@ -124,11 +124,7 @@ def widest(cells: Iterable[Cell]) -> dict[str, str]:
     streams: dict[str, set[str]] = {}
     for cell in cells:
         streams.setdefault(cell.method, set()).add(cell.streams)
-    chosen: dict[str, str] = {}
-    for method, names in streams.items():
-        most = max(streams_order(name)[0] for name in names)
-        chosen[method] = min((name for name in names if streams_order(name)[0] == most), key=streams_order)
-    return chosen
+    return {method: widest_streams(names) for method, names in streams.items()}
 
 
 def _order(cell: Cell) -> tuple[str, ...]:

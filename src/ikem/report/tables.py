@@ -18,7 +18,7 @@ from tabulate import tabulate
 
 from ikem.evaluations.metrics import METRICS
 from ikem.files import spreadsheet_cell, write_text
-from ikem.report.costs import FILE, read_costs
+from ikem.report.costs import FILE, Cost, read_costs
 from ikem.report.html import as_html
 from ikem.report.labels import Naming
 from ikem.report.latex import as_document, as_latex
@@ -36,8 +36,9 @@ def read_tables(results: Path, naming: Naming) -> list[Table]:
         InputError: a file cannot be read.
     """
     rows, missing = _united(*read_results(results), naming)
-    found = read_costs(results.with_name(FILE)).items()
-    costs = {replace(cell, method=naming.row(cell.method)): cost for cell, cost in found}
+    costs: dict[Cell, Cost] = {}
+    for cell, cost in read_costs(results.with_name(FILE)).items():
+        costs.setdefault(replace(cell, method=naming.row(cell.method)), cost)
     return [lay_out(rows, missing, evaluation, naming, costs) for evaluation in evaluations_of(rows, missing, naming)]
 
 

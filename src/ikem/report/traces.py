@@ -35,32 +35,41 @@ class Traces:
 
 def traces_of(plan: Plan, naming: Naming) -> Traces:
     """The files that are there."""
-    # Entries that are one row are one figure: that of the row itself, if it is there.
-    confusions: dict[tuple[str, ...], ConfusionFile] = {}
-    cells = sorted(plan.cells("linear"), key=lambda cell: naming.row(cell[1]["method"]) != cell[1]["method"])
-    for evaluation, keys, job in cells:
-        path = job.output.with_name(f"{job.output.stem}.confusion.npz")
-        if plan.config.evaluations[evaluation].target is None and path.exists():
-            row = keys["dataset"], keys["protocol"], naming.row(keys["method"]), evaluation
-            confusions.setdefault((*row, keys["seed"]), ConfusionFile(path, *row))
-    curves, embeddings = [], []
+    # Of entries that are one row, the one with the most modalities is drawn.
+    widest: dict[tuple[str, str, str], str] = {}
     for keys in _runs(plan):
-        page = naming.split(keys["dataset"], keys["protocol"])
-        stem = f"{keys['dataset']}/{keys['protocol']}"
+        entries = [entry for entry in (widest.get(_place(keys, naming)), keys["method"]) if entry]
+        widest[_place(keys, naming)] = max(entries, key=lambda entry: len(plan.config.methods[entry].modalities))
+    confusions = [
+        ConfusionFile(path, *_place(keys, naming), evaluation)
+        for evaluation, keys, job in plan.cells("linear")
+        if plan.config.evaluations[evaluation].target is None and widest[_place(keys, naming)] == keys["method"]
+        for path in [job.output.with_name(f"{job.output.stem}.confusion.npz")]
+        if path.exists()
+    ]
+    curves: dict[tuple[tuple[str, str, str], Path], Curve] = {}
+    embeddings = []
+    for keys in _runs(plan):
+        place = dataset, protocol, row = _place(keys, naming)
         stages = {stage.name for stage in METHODS[plan.config.methods[keys["method"]].kind].stages}
         for job in training_jobs(plan, keys):
             metrics = job.output.with_name("metrics.csv")
             own = dict(job.name.keys).get("method", keys["method"]) == keys["method"] and job.name.kind in stages
             if own and metrics.exists() and metrics.stat().st_size > 2:
-                curves.append(Curve(metrics, page, naming.method(keys["method"]), stem))
+                page, stem = naming.split(dataset, protocol), f"{dataset}/{protocol}"
+                curves[place, metrics] = Curve(metrics, page, naming.method(row), stem)
         split = plan.job("split", {name: keys[name] for name in ("dataset", "protocol")}).output
-        samples = plan.job("prepare", {"dataset": keys["dataset"]}).output.with_name("samples.csv")
+        samples = plan.job("prepare", {"dataset": dataset}).output.with_name("samples.csv")
         path = plan.job("embed", keys).output
-        if path.exists() and split.exists() and samples.exists():
-            files = (path, samples, split)
-            embeddings.append(EmbeddingFile(*files, keys["dataset"], keys["protocol"], keys["method"]))
+        if widest[place] == keys["method"] and path.exists() and split.exists() and samples.exists():
+            embeddings.append(EmbeddingFile(path, samples, split, *place))
     records = [job.record for job in plan.all_jobs() if job.record.exists()]
-    return Traces(list(confusions.values()), curves, embeddings, _clips(plan), records)
+    return Traces(confusions, list(curves.values()), embeddings, _clips(plan), records)
+
+
+def _place(keys: dict[str, str], naming: Naming) -> tuple[str, str, str]:
+    """Dataset, protocol and row of a run."""
+    return keys["dataset"], keys["protocol"], naming.row(keys["method"])
 
 
 def training_jobs(plan: Plan, keys: dict[str, str], streams: list[str] | None = None) -> list[Job]:
