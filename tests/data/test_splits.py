@@ -71,6 +71,25 @@ def test_clips_outside_take_no_part():
     assert make_split(samples, Protocol(column="subject", train=(1,), within={"camera": ("01", 2, 3)}))["unused"] == 0
 
 
+def test_other_clips_within_to_train_than_to_test():
+    """Other subjects in another camera, clip by clip; what the job's digest is of, without the keys that are empty."""
+    samples = table()
+    protocol = Protocol(
+        column="subject", train=(1, 2, 3), test=(4, 5), within={"part": ("train",)},
+        train_within={"camera": (1,)}, test_within={"camera": (2, 3)},
+    )  # fmt: skip
+    split = make_split(samples, protocol)
+    for part, subjects, cameras in (("train", {1, 2, 3}, {1}), ("test", {4, 5}, {2, 3})):
+        expected = [
+            index
+            for index, row in samples.iterrows()
+            if row["subject"] in subjects and row["camera"] in cameras and row["part"] == "train"
+        ]
+        assert split[part] == expected and len(expected) > 3
+    assert protocol.job_settings() == protocol.model_dump()
+    assert set(Protocol(column="camera", train=(1,)).job_settings()) == {"column", "train", "test", "within", "counts"}
+
+
 def test_words_as_values():
     assert len(make_split(table(), Protocol(column="part", train=("train",), test=("test",)))["train"]) == 45
 
@@ -186,7 +205,13 @@ def test_numbers_and_words_are_the_same():
             Protocol(column="subject", train=(1,), within={"camera": (1, 7)}),
             "within.camera: no clip has the value 7 of",
         ),
+        (
+            Protocol(column="subject", train=(1,), test_within={"camera": (1, 7)}),
+            "test_within.camera: no clip has the value 7 of",
+        ),
+        (Protocol(column="subject", train=(1,), train_within={"setup": (1,)}), "no column 'setup'"),
         (Protocol(column="subject", train=(1,), within={"subject": (2, 3)}), "no clip trains"),
+        (Protocol(column="subject", train=(1,), train_within={"subject": (2, 3)}), "no clip trains"),
         (Protocol(column="label", train=(1,)), "one class only"),
         (Protocol(column="subject", train=(1,), test=(1, 2)), "both trains and tests"),
     ],

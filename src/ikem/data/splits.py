@@ -18,7 +18,7 @@ from ikem.data.ntu_inventory import describe_difference
 from ikem.data.store import NUMERIC, load_samples
 from ikem.errors import InputError
 from ikem.files import read_json, write_json, write_text
-from ikem.settings.data import Protocol
+from ikem.settings.data import ColumnValues, Protocol
 
 if TYPE_CHECKING:
     from ikem.running_job import RunningJob
@@ -78,7 +78,7 @@ def make_split(
         InputError: there is no such split, a label is beyond the classes, or `partial` is false and the counts
             differ, a value of the protocol is that of no clip, or a class has none.
     """
-    for column in (protocol.column, *protocol.within):
+    for column in (protocol.column, *protocol.within, *protocol.train_within, *protocol.test_within):
         if column not in samples.columns:
             raise InputError(
                 f"the clips have no column {column!r} to split by", hint=f"There are {', '.join(samples.columns)}"
@@ -90,9 +90,9 @@ def make_split(
     if protocol.test is not None:
         tests, others = _find(protocol.column, protocol.test, values)
         unknown += others
-    for column, wanted in protocol.within.items():
-        inside = _inside(column, wanted, samples[column].astype(str))
-        trains, tests = trains & inside, tests & inside
+    inside = _inside(samples, protocol.within, "within")
+    trains &= inside & _inside(samples, protocol.train_within, "train_within")
+    tests &= inside & _inside(samples, protocol.test_within, "test_within")
     if (trains & tests).any():
         raise InputError(f"a value of {protocol.column} both trains and tests")
     counts = {"train": int(trains.sum()), "test": int(tests.sum())}
@@ -155,20 +155,24 @@ def _check_every_class(labels: pd.Series, classes: int | None, partial: bool) ->
         logger.warning("%s", message)
 
 
-def _inside(column: str, wanted: Sequence[int | str], values: pd.Series) -> pd.Series:
-    """Whether each value is one of those wanted.
+def _inside(samples: pd.DataFrame, values: ColumnValues, key: str) -> pd.Series:
+    """Whether each clip has one of the values in each of the columns.
 
     Raises:
-        InputError: one of those wanted is no value.
+        InputError: one of the values is that of no clip.
     """
-    chosen, unknown = _find(column, wanted, values)
-    if unknown:
-        raise InputError(
-            f"no clip has the value {', '.join(unknown)} of {column}",
-            location=f"within.{column}",
-            hint=f"There are {', '.join(sorted(set(values))[:20])}",
-        )
-    return chosen
+    inside = pd.Series(True, index=samples.index)
+    for column, wanted in values.items():
+        texts = samples[column].astype(str)
+        chosen, unknown = _find(column, wanted, texts)
+        if unknown:
+            raise InputError(
+                f"no clip has the value {', '.join(unknown)} of {column}",
+                location=f"{key}.{column}",
+                hint=f"There are {', '.join(sorted(set(texts))[:20])}",
+            )
+        inside &= chosen
+    return inside
 
 
 def _find(column: str, wanted: Sequence[int | str], values: pd.Series) -> tuple[pd.Series, list[str]]:

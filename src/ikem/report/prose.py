@@ -73,8 +73,13 @@ def _split(config: Config, naming: Naming, dataset: str, name: str, counts: Sequ
     else:
         test = "all others" if protocol.test is None else f"those of {_values(column, protocol.test)}"
         text = f"{naming.split(dataset, name)}: clips of {_values(column, protocol.train)} train, {test} test"
-    for other, values in protocol.within.items():
-        text += f", only those of {_values(clean(other.replace('_', ' ')), values)}"
+    for clips, restriction in (
+        ("only those", protocol.within),
+        ("for training only those", protocol.train_within),
+        ("for test only those", protocol.test_within),
+    ):
+        for other, values in restriction.items():
+            text += f", {clips} of {_values(clean(other.replace('_', ' ')), values)}"
     parts: Mapping[str, int] = next((item.splits.get(name, {}) for item in counts if item.dataset == dataset), {})
     if parts:
         text += f": {parts['train']} training clips, {parts['test']} test clips"

@@ -44,6 +44,12 @@ SplitValue = Annotated[
 """A value of a column. In a file it is text as written: 010 is "010", 1.10 is "1.10"."""
 
 
+ColumnValues = dict[
+    Text, Annotated[tuple[SplitValue, ...], Field(min_length=1, max_length=100_000, strict=False)]
+]
+"""Values of columns, by column."""
+
+
 class Archive(Settings):
     """One raw file, or an extracted folder, as its owner hands it out."""
 
@@ -89,13 +95,22 @@ class Protocol(Settings):
     """Values of the column that train."""
     test: tuple[SplitValue, ...] | None = Field(None, max_length=100_000, strict=False)
     """Values of the column that test; by default all others."""
-    within: dict[Text, Annotated[tuple[SplitValue, ...], Field(min_length=1, max_length=100_000, strict=False)]] = (
-        Field(default_factory=dict)
-    )
+    within: ColumnValues = Field(default_factory=dict)
     """Values of other columns: only clips that have them train or test. Choices are made so on training clips alone:
     `{column: subject, train: [1, 2], test: [3], within: {camera: [1, 2]}}` leaves the clips of the third camera out."""
+    train_within: ColumnValues = Field(default_factory=dict)
+    """The same for the clips that train only: with `train_within: {camera: [1]}` and `test_within: {camera: [2]}`, other
+    subjects in another camera test."""
+    test_within: ColumnValues = Field(default_factory=dict)
+    """The same for the clips that test only."""
     counts: Counts | None = None
     """Published numbers of clips; other numbers are an error unless the dataset says `partial`."""
+
+    def job_settings(self) -> dict[str, Any]:
+        """The protocol as settings of a job. Keys added later than others are left out while they are empty, so that
+        results from before them keep their digests."""
+        empty = {key for key in ("train_within", "test_within") if not getattr(self, key)}
+        return self.model_dump(exclude=empty)
 
 
 Setup = Annotated[int, Field(ge=0, le=999)]

@@ -92,7 +92,7 @@ def _modality(config: Config, keys: Keys) -> Description:
 def _split(config: Config, keys: Keys) -> Description:
     dataset = _dataset(config, keys)
     settings = {
-        "protocol": dataset.protocols[keys["protocol"]].model_dump(),
+        "protocol": dataset.protocols[keys["protocol"]].job_settings(),
         "partial": dataset.partial,
         "classes": len(dataset.class_names) or None,
     }
