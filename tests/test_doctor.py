@@ -24,7 +24,7 @@ def test_a_machine_that_runs_the_tests_is_well() -> None:
     done = run("doctor")
     assert done.exit_code == 0, done.output
     assert [line.split()[:2] for line in done.output.splitlines()] == [
-        ["ok", name] for name in ("Python", "PyTorch", "devices", "disk")
+        ["ok", name] for name in ("Python", "PyTorch", "devices", "memory", "disk")
     ]
 
 
@@ -54,6 +54,13 @@ def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     done = run("doctor")
     assert done.exit_code == 1
     assert "problem  disk" in done.output
+
+
+def test_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "NEEDED_MEMORY", 2**60)
+    done = run("doctor")
+    assert done.exit_code == 1
+    assert "problem  memory" in done.output and "snakemake --cores 1" in done.output
 
 
 def test_a_gpu_with_a_build_for_the_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

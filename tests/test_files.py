@@ -13,13 +13,26 @@ from hypothesis import strategies as st
 
 from ikem.data.clips import Reject
 from ikem.data.rejected import read_rejected, write_rejected
-from ikem.files import spreadsheet_cell, text_of_cell
+from ikem.errors import InputError
+from ikem.files import spreadsheet_cell, text_of_cell, write_text
 from ikem.report.layout import lay_out
 from ikem.report.results import Missing, read_results, write_results
 from ikem.report.tables import as_csv
 from report_samples import NAMING, row
 
 FORMULAS = ["=1+1", "+1", "-x", "@SUM(A1)", "\t=1", "\r=1", "'=1", "''@x"]
+
+
+def test_what_to_do_fits_what_is_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match=r"written \(Is a directory\)\. Remove the folder of that name"):
+        write_text(tmp_path / "folder", "")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="Remove the file that stands where a folder is needed"):
+        write_text(tmp_path / "file" / "below", "")
+    with pytest.raises(InputError, match="Choose a shorter name"):
+        write_text(tmp_path / ("x" * 300), "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
 @given(st.text(alphabet="'=+-@\t\r ax1"))

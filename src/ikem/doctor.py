@@ -15,6 +15,8 @@ from ikem.settings.benchmark import Config
 
 NEEDED_DISK = 5 * 2**30
 """Free bytes without a problem where no config says how many are needed: the environment and the demo."""
+NEEDED_MEMORY = 5 * 2**29
+"""Free bytes of memory without a problem: two jobs of the demo side by side, and Snakemake."""
 NVIDIA = Path("/proc/driver/nvidia/version")
 """There where the driver of an NVIDIA GPU is."""
 
@@ -34,12 +36,14 @@ class Check:
 
 
 def examine(paths: Sequence[Path]) -> list[Check]:
-    """Look at Python, PyTorch, devices and disk, and, with config files, at the config, its disk and its raw files."""
+    """Look at Python, PyTorch, devices, memory and disk, and, with config files, at the config, its disk and its raw
+    files.
+    """
     checks, config = [_python(), _torch()], None
     if paths:
         check, config = _config(paths)
         checks.append(check)
-    checks += [_devices(config), _disk(config)]
+    checks += [_devices(config), _memory(), _disk(config)]
     return checks + (list(_data(config)) if config else [])
 
 
@@ -80,6 +84,16 @@ def _devices(config: Config | None) -> Check:
         return Check("devices", f"{cores}; an NVIDIA driver, but a CPU build of PyTorch",
                      "pip install --requirement requirements-torch.txt, or set compute.device to cpu")  # fmt: skip
     return Check("devices", f"{cores}, no GPU: computing on the CPU")
+
+
+def _memory() -> Check:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    found = f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free; "
+    found += f"the demo needs {NEEDED_MEMORY / 2**30:.1f}, `ikem estimate CONFIG` says what each job of a config needs"
+    fix = "End other programs, or run fewer jobs side by side: snakemake --cores 1"
+    return Check("memory", found, "" if memory.available >= NEEDED_MEMORY else fix)
 
 
 def _config(paths: Sequence[Path]) -> tuple[Check, Config | None]:

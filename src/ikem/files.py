@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -30,7 +31,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     except OSError as error:
-        raise _cannot_write(target, error) from error
+        raise cannot_write(target, error) from error
     os.close(descriptor)
     temporary = Path(name)
     try:
@@ -42,16 +43,30 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)
         temporary.replace(target)
     except OSError as error:
-        raise _cannot_write(target, error) from error
+        raise cannot_write(target, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _cannot_write(path: Path, error: OSError) -> InputError:
+_HINTS = {
+    errno.EISDIR: "Remove the folder of that name, or name another file, then run the same command again",
+    errno.ENOTDIR: "Remove the file that stands where a folder is needed, or name another folder",
+    errno.EEXIST: "Remove the file that stands where a folder is needed, or name another folder",
+    errno.ENAMETOOLONG: "Choose a shorter name",
+    errno.EACCES: "Make the folder writable or name another one, then run the same command again",
+    errno.EROFS: "The file system is read-only: name another folder, then run the same command again",
+}
+
+
+def cannot_write(path: str | os.PathLike[str], error: BaseException) -> InputError:
+    """The error of a file or folder that the system does not let be written, with what to do about it."""
     return InputError(
-        f"cannot be written ({error.strerror or error})",
+        f"cannot be written ({getattr(error, 'strerror', None) or error})",
         location=str(path),
-        hint="Free space on the disk or make the folder writable, then run the same command again",
+        hint=_HINTS.get(
+            getattr(error, "errno", None) or 0,
+            "Free space on the disk or make the folder writable, then run the same command again",
+        ),
     )
 
 

@@ -96,7 +96,10 @@ def test_what_is_special_to_tex_is_escaped() -> None:
 def test_blocks_ranks_and_citations_are_set() -> None:
     rows = [row(dataset="ntu60", method=method, top1=top) for method, top in
             (("skeletonclr", 40.0), ("crossclr-3", 45.0), ("ikem-6", 50.0))]  # fmt: skip
-    text = as_latex(lay_out(rows, [], "linear", NAMING))
+    files = as_latex(lay_out(rows, [], "linear", NAMING))
+    text = "".join(files.values())
+    assert list(files) == ["linear.tex", "linear/ntu-60-xsub.tex", "linear/published-by-others.tex"]
+    assert all(text.count(r"\begin{table*}") == 1 for text in files.values())
     assert r"\textbf{50.00}" in text and r"\underline{45.00}" in text
     assert r"\multicolumn{3}{l}{\emph{Single stream}} \\" in text
     assert r"68.3 (not stated)~\cite{li2021human}" in text
@@ -105,7 +108,7 @@ def test_blocks_ranks_and_citations_are_set() -> None:
 
 def test_a_gain_below_zero_has_a_minus() -> None:
     rows = [row(method="skeletonclr", top1=72.66), row(method="random", top1=50.0)]
-    text = as_latex(lay_out(rows, [], "linear", replace(NAMING, baselines=("skeletonclr",))))
+    (_, text) = as_latex(lay_out(rows, [], "linear", replace(NAMING, baselines=("skeletonclr",)))).values()
     assert " & $-$22.66" in text and "& -" not in text
 
 

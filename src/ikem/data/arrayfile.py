@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ikem.data.clips import Floats
 from ikem.errors import InputError
+from ikem.files import cannot_write
 
 _HEADER = 256  # bytes; the shape is known only at the end, so the header has a size that fits any
 
@@ -146,10 +147,6 @@ def staging(folder: Path, names: Sequence[str]) -> Iterator[Path]:
         for name in names:
             (scratch / name).replace(folder / name)
     except OSError as error:
-        raise InputError(
-            f"cannot be written ({error.strerror or error})",
-            location=str(folder),
-            hint="Free space on the disk or make the folder writable, then run the same command again",
-        ) from error
+        raise cannot_write(folder, error) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

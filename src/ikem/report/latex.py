@@ -1,4 +1,4 @@
-"""Tables in LaTeX: a file for each evaluation to be input, and one that shows them all.
+"""Tables in LaTeX: a file for each table to be input, and one that shows them all.
 
 They need the packages booktabs and graphicx; keys that they cite are in references.bib.
 """
@@ -16,15 +16,30 @@ from ikem.report.tex import escape
 _HEAD = "% \\usepackage{booktabs,graphicx} and references.bib are needed; \\input this file.\n"
 
 
-def as_latex(table: Table) -> str:
-    """A table environment for each section; the caption of the first cites the sources of the methods and of the
-    evaluation. Where a published value was found is in the other forms of the table.
+def as_latex(table: Table) -> dict[str, str]:
+    """A file with a table environment for each section, by name: `{evaluation}.tex` has the first, all splits side by
+    side, and `{evaluation}/{section}.tex` each of the others.
+
+    The caption of the first cites the sources of the methods and of the evaluation. Where a published value was found
+    is in the other forms of the table.
     """
-    first = table.sections[:1]
-    return "\n".join([_HEAD, *(_environment(table, section, section in first) for section in table.sections)])
+    files: dict[str, str] = {}
+    for section in table.sections:
+        name, number = f"{table.evaluation}/{_word(section.title)}", 1
+        while f"{name}.tex" in files:
+            number += 1
+            name = f"{table.evaluation}/{_word(section.title)}-{number}"
+        name = name if files else table.evaluation
+        files[f"{name}.tex"] = f"{_HEAD}\n{_environment(table, section, f'tab:{name}', first=not files)}"
+    return files
 
 
-def _environment(table: Table, section: Section, first: bool) -> str:
+def _word(title: str) -> str:
+    """A title as part of a file's name."""
+    return re.sub("[^a-z0-9]+", "-", title.lower()).strip("-") or "table"
+
+
+def _environment(table: Table, section: Section, label: str, first: bool) -> str:
     section = _columns(section)
     notes = [f"{symbol} {text}" for symbol, text in table.legend.items() if _marked(section, symbol)]
     notes += [f"[{number}] {text}" for number, text in enumerate(table.footnotes, 1) if _noted(section, number)]
@@ -32,9 +47,8 @@ def _environment(table: Table, section: Section, first: bool) -> str:
     caption = " ".join(part for part in (f"{table.title}: {section.title}.", section.note, *ours, *notes) if part)
     keys = [found[1] for source in table.sources if (found := re.search(r"\[(\w+)\]$", source))] if first else []
     cited = f" Sources: \\cite{{{','.join(dict.fromkeys(keys))}}}." if keys else ""
-    label = re.sub("[^a-z0-9]+", "-", f"{table.evaluation} {section.title}".lower())
     return (
-        f"\\begin{{table*}}\n\\centering\n\\caption{{{escape(caption)}{cited}}}\n\\label{{tab:{label}}}\n"
+        f"\\begin{{table*}}\n\\centering\n\\caption{{{escape(caption)}{cited}}}\n\\label{{{label}}}\n"
         "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
         f"{_grid(section)}}}\n\\end{{table*}}\n"
     )

@@ -53,7 +53,8 @@ def _united(rows: list[Row], missing: list[Missing], naming: Naming) -> tuple[li
 
 
 def write_tables(results: Path, folder: Path, naming: Naming) -> list[Path]:
-    """Write `{evaluation}.md`, `.csv`, `.tex` and `.html` of each evaluation, and `all.tex`, which shows all of them.
+    """Write `{evaluation}.md`, `.csv`, `.tex` and `.html` of each evaluation, `{evaluation}/{section}.tex` of each of
+    its other sections, and `all.tex`, which shows all of them.
 
     Args:
         results: the long table, results.csv.
@@ -67,14 +68,16 @@ def write_tables(results: Path, folder: Path, naming: Naming) -> list[Path]:
         InputError: results.csv cannot be read, or the folder cannot be written to.
     """
     texts: dict[str, str] = {}
-    tables = read_tables(results, naming)
-    for table in tables:
+    latex: list[str] = []
+    for table in read_tables(results, naming):
         texts[f"{table.evaluation}.md"] = as_markdown(table)
         texts[f"{table.evaluation}.csv"] = as_csv(table, naming)
-        texts[f"{table.evaluation}.tex"] = as_latex(table)
+        inputs = as_latex(table)
+        texts |= inputs
+        latex += [name.removesuffix(".tex") for name in inputs]
         texts[f"{table.evaluation}.html"] = as_html("table_page.html.jinja", table=table)
-    if tables:
-        texts["all.tex"] = as_document([table.evaluation for table in tables])
+    if latex:
+        texts["all.tex"] = as_document(latex)
     for name, text in texts.items():
         write_text(folder / name, text)
     return [folder / name for name in texts]

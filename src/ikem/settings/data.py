@@ -44,9 +44,7 @@ SplitValue = Annotated[
 """A value of a column. In a file it is text as written: 010 is "010", 1.10 is "1.10"."""
 
 
-ColumnValues = dict[
-    Text, Annotated[tuple[SplitValue, ...], Field(min_length=1, max_length=100_000, strict=False)]
-]
+ColumnValues = dict[Text, Annotated[tuple[SplitValue, ...], Field(min_length=1, max_length=100_000, strict=False)]]
 """Values of columns, by column."""
 
 
@@ -99,8 +97,8 @@ class Protocol(Settings):
     """Values of other columns: only clips that have them train or test. Choices are made so on training clips alone:
     `{column: subject, train: [1, 2], test: [3], within: {camera: [1, 2]}}` leaves the clips of the third camera out."""
     train_within: ColumnValues = Field(default_factory=dict)
-    """The same for the clips that train only: with `train_within: {camera: [1]}` and `test_within: {camera: [2]}`, other
-    subjects in another camera test."""
+    """The same for the clips that train only: with `train_within: {camera: [1]}` and `test_within: {camera: [2]}`,
+    other subjects in another camera test."""
     test_within: ColumnValues = Field(default_factory=dict)
     """The same for the clips that test only."""
     counts: Counts | None = None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from ikem.errors import InputError, Interrupted
+from ikem.files import cannot_write
 from ikem.terminal import NamedLines
 from ikem.workflow.crashes import signal_in
 
@@ -61,11 +62,7 @@ def logging_to(log: Path | None, name: str = "") -> Iterator[None]:
             handlers.append(_LogFile(log, mode="a", encoding="utf-8", errors="backslashreplace"))
             handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
         except OSError as error:
-            raise InputError(
-                f"cannot be written ({error.strerror or error})",
-                location=str(log),
-                hint="Free space on the disk or make the folder writable, then run the same command again",
-            ) from error
+            raise cannot_write(log, error) from error
     for handler in handlers:
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -32,7 +32,14 @@ def _differs(path: Path, content: object) -> bool:
 
 
 def read_plan(path: Path) -> Plan:
-    """The plan that `write_plan` wrote."""
+    """The plan that `write_plan` wrote.
+
+    Raises:
+        InputError: it is missing or no plan.
+    """
+    if not path.is_file():
+        hint = "Name the plan.json of a results folder: snakemake or `ikem run` write it when they begin"
+        raise InputError("is a folder" if path.is_dir() else "is missing", location=str(path), hint=hint)
     content = read_json(path)
     if not isinstance(content, dict) or "config" not in content:
         raise InputError("is not a plan", location=str(path), hint="Delete it and run again")

@@ -19,7 +19,7 @@ from typing import Any
 import filelock
 
 from ikem.errors import InputError
-from ikem.files import canonical_json, digest_file, digest_of, read_json, write_json
+from ikem.files import cannot_write, canonical_json, digest_file, digest_of, read_json, write_json
 from ikem.workflow.code_digest import code_digest
 from ikem.workflow.crashes import crashes_logged
 from ikem.workflow.job_types import JOB_TYPES
@@ -266,11 +266,7 @@ def _locked(output: Path) -> Iterator[None]:
             hint="Wait until it has ended, then run again",
         ) from None
     except (OSError, NotImplementedError) as error:
-        raise InputError(
-            f"cannot be written ({getattr(error, 'strerror', None) or error})",
-            location=str(output),
-            hint="Free space on the disk or make the folder writable, then run the same command again",
-        ) from error
+        raise cannot_write(output, error) from error
     try:
         yield
     finally:
