@@ -89,13 +89,18 @@ def joined(path: Path, rows: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def tsne(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, 2) by scikit-learn, from the principal components: the same for the same values."""
+    """(n, 2) by scikit-learn, from the principal components: the same for the same values.
+
+    By one thread: of so few clips two take three times as long, and more where other work shares the cores.
+    """
     from sklearn.manifold import TSNE  # a second to import
+    from threadpoolctl import threadpool_limits
 
     perplexity = min(30.0, max(2.0, (len(values) - 1) / 4))
-    found: NDArray[np.float32] = TSNE(
-        init="pca", perplexity=perplexity, random_state=0, n_jobs=1, max_iter=500
-    ).fit_transform(values)
+    with threadpool_limits(limits=1):
+        found: NDArray[np.float32] = TSNE(
+            init="pca", perplexity=perplexity, random_state=0, n_jobs=1, max_iter=500
+        ).fit_transform(values)
     return found
 
 
