@@ -143,6 +143,19 @@ def test_noise_by_hand():
     assert torch.allclose(found, torch.tensor((first + second)[:9]), rtol=1e-4, atol=1e-5)
 
 
+def test_noise_is_finite_whatever_the_words(monkeypatch):
+    """The lowest of 2^32 words, whose float32 is -1/2, give the largest numbers that there are."""
+    lowest, highest = -(2**31), 2**31 - 1
+    pairs = torch.tensor([[lowest, lowest], [lowest + 64, 0], [0, highest], [highest, lowest]], dtype=torch.int32)
+    words = pairs.flatten().view(torch.int64)[None]
+    monkeypatch.setattr("ikem.encoders.dropout.random_words", lambda seeds, count: words[:, :count])
+    noise = standard_normal(torch.zeros(1, dtype=torch.float64), 8)
+    assert noise.isfinite().all()
+    assert abs(noise.abs().max() - math.sqrt(66 * math.log(2))) < 1e-4, "of 2^-33"
+    clip = torch.ones(1, 2, 1, 2, 2)
+    assert torch.equal(random_noise(clip, torch.full((1, 2), 0.9).double(), GaussianNoise(), NTU), clip)
+
+
 def test_noise_is_added_to_the_chosen_clips():
     before, numbers = clips(200, 8), uniform(200, 2)
     after = random_noise(before, numbers, GaussianNoise(), NTU)

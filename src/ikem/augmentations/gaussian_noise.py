@@ -47,7 +47,8 @@ def standard_normal(uniform: Tensor, count: int) -> Tensor:
     from ikem.encoders.dropout import random_words
 
     words = random_words((uniform * 2**53).long(), -(-count // 2)).view(torch.int32).float() / 2**32  # -1/2 to 1/2
-    radius = (words[:, ::2] + (0.5 + 2**-33)).log().mul(-2).sqrt()
+    # The lowest words, one in 66 million, are -1/2 in float32; their logarithm would be infinite.
+    radius = (words[:, ::2] + 0.5).clamp(min=2**-33).log().mul(-2).sqrt()
     angle = words[:, 1::2] * (2 * math.pi)
     return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)[:, :count]
 
