@@ -10,8 +10,12 @@ import yaml
 
 from helpers import ROOT, TINY
 
-OVERLAYS = {"ablations": ROOT / "config" / "config.yaml", "methods": TINY}
-"""Shipped configs that are laid over the demo."""
+OVERLAYS = {
+    "ablations": ROOT / "config" / "config.yaml",
+    "nwucla-quick": ROOT / "config" / "nwucla.yaml",
+    "methods": TINY,
+}
+"""Configs that are laid over others."""
 
 
 def files_of(path: Path) -> list[Path]:

@@ -171,7 +171,7 @@ def test_the_command_prints_json(fixed_rate: None, tmp_path) -> None:
 
 def test_the_command_prints_a_table(tmp_path) -> None:
     small = tmp_path / "small.yaml"
-    block = "{dataset: nwucla, protocols: [xview], methods: [supervised], evaluations: [knn-1]}"
+    block = "{dataset: nwucla, protocols: [xview], methods: [supervised, ikem-3], evaluations: [knn-1]}"
     small.write_text(f"results: {tmp_path}/results\nbenchmark: [{block}]\n")
     done = CliRunner().invoke(app, ["estimate", str(ROOT / "config/nwucla.yaml"), str(small), "--gpus", "2"])
     assert done.exit_code == 0, done.output

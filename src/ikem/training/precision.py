@@ -23,8 +23,13 @@ TF32_CAPABILITY = (8, 0)
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """PyTorch's autocast to bfloat16 where `precision` is "bfloat16"; nothing for "float32" and "tf32"."""
-    return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+    """PyTorch's autocast to bfloat16 where `precision` is "bfloat16"; nothing for "float32" and "tf32".
+
+    Device "meta", on which the operations of a step are counted, has no autocast.
+    """
+    if precision != "bfloat16" or device.type == "meta":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
 
 
 @contextmanager
