@@ -27,18 +27,21 @@ CONFIGS = {
     "demo": ("config.yaml",),
     "nwucla": ("nwucla.yaml",),
     "demo-all": ("demo-all.yaml",),
+    "ablations": ("config.yaml", "ablations.yaml"),
 }
 """The configs of each table, by the folder in docs/results that has its results.csv."""
 BLOCK = re.compile(r"(<!-- ([\w-]+): [^\n]* -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 
 
 def table(name: str, results: Path | None = None) -> str:
-    """The main lines of the linear evaluation in Markdown, and how to read them; with costs, where they are kept."""
+    """The main lines of the linear evaluation in Markdown, and how to read them; of one split with intervals and gains,
+    and with costs where they are kept.
+    """
     results = results or ROOT / "docs" / "results" / name / "results.csv"
     found = read_tables(results, _naming(name))
     linear = next(table for table in found if table.evaluation == "linear")
     note = "Bold: the best of the pretrained methods with as many streams; underlined: the second best."
-    grid = main_grid(linear, section=1 if linear.costs else 0)
+    grid = main_grid(linear, section=1 if len(linear.splits) == 1 else 0)
     return f"\n{grid}\n\n{linear.title}. {linear.caption} {note}\n\n"
 
 
