@@ -51,7 +51,7 @@ def test_the_entries_to_cite_are_those_of_the_bibliography() -> None:
     assert METHODS["ikem"].source
     assert blocks == [work_entry(METHODS["ikem"].source), benchmark_entry(["COMMIT"])]
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert f"version = {{{cited['version']}}}" in blocks[1]
+    assert f"Version {cited['version']}, " in blocks[1]
     assert f"title = {{{{{cited['title']}}}}}" in blocks[1] and f"{{{{{cited['authors'][0]['name']}}}}}" in blocks[1]
     assert all(f"{author['family-names']}, {author['given-names']}" in blocks[0]
                for author in cited["references"][0]["authors"])  # fmt: skip

@@ -29,10 +29,10 @@ Inputs = Annotated[
     list[Path],
     typer.Argument(help=".skeleton or .json files, folders or archives of them, .npy arrays (N, 3, T, V, M)."),
 ]
-DatasetName = Annotated[str | None, typer.Option("--dataset", help="Dataset that was trained on.")]
-ProtocolName = Annotated[str | None, typer.Option("--protocol", help="Split.")]
+DatasetName = Annotated[str | None, typer.Option("--dataset", help="Dataset that was trained on, e.g. ntu60.")]
+ProtocolName = Annotated[str | None, typer.Option("--protocol", help="Split, e.g. xsub.")]
 SeedNumber = Annotated[int | None, typer.Option("--seed", help="Seed of the run.")]
-MethodName = Annotated[str | None, typer.Option("--method", help="Entry of the method.")]
+MethodName = Annotated[str | None, typer.Option("--method", help="Entry of `methods`, e.g. ikem-6.")]
 EvaluationName = Annotated[str | None, typer.Option("--evaluation", help="Evaluation that kept its classifiers.")]
 ModalityOption = Annotated[str | None, typer.Option("--modality", help="One modality of several.")]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]

@@ -81,7 +81,7 @@ def test_authors_have_their_full_names() -> None:
 def test_the_benchmark_itself_is_in_the_bibliography(tmp_path: Path) -> None:
     write_bibliography(tmp_path / "references.bib", build_config(CONFIG), ["b2", "", "a1", "b2"])
     found = entries((tmp_path / "references.bib").read_text())[BENCHMARK]
-    assert (found["kind"], found["version"]) == ("software", __version__)
+    assert (found["kind"], found["year"]) == ("misc", "2026")
     assert found["note"] == f"Version {__version__}, commits a1, b2"
     assert entries(bibliography([]))[BENCHMARK]["note"] == f"Version {__version__}", "nothing is known of commits"
 

@@ -47,16 +47,16 @@ def write_bibliography(path: Path, config: Config, commits: Iterable[str] = ()) 
 
 
 def benchmark_entry(commits: Iterable[str] = ()) -> str:
-    """The BibTeX entry of this benchmark. The note repeats the version: older styles do not print that field."""
+    """The BibTeX entry of this benchmark, of a kind and with fields that every style knows."""
     found = sorted({commit for commit in commits if commit})
     note = f"Version {__version__}" + (f", commit{'s' * (len(found) > 1)} {', '.join(found)}" if found else "")
     fields = {
         "author": "{The IKEM-Bench authors}",
         "title": "{IKEM-Bench}",
-        "version": __version__,
+        "year": "2026",
         "note": note,
     }
-    return _bibtex("software", BENCHMARK, fields)
+    return _bibtex("misc", BENCHMARK, fields)
 
 
 def work_entry(source: Source) -> str:

@@ -17,8 +17,8 @@ _HEAD = "% \\usepackage{booktabs,graphicx} and references.bib are needed; \\inpu
 
 
 def as_latex(table: Table) -> dict[str, str]:
-    """A file with a table environment for each section, by name: `{evaluation}.tex` has the first, all splits side by
-    side, and `{evaluation}/{section}.tex` each of the others.
+    """A file with a table environment for each section, by name: `{evaluation}.tex` has the first, and
+    `{evaluation}/{section}.tex` each of the others.
 
     The caption of the first cites the sources of the methods and of the evaluation. Where a published value was found
     is in the other forms of the table.

@@ -54,7 +54,7 @@ def _united(rows: list[Row], missing: list[Missing], naming: Naming) -> tuple[li
 
 def write_tables(results: Path, folder: Path, naming: Naming) -> list[Path]:
     """Write `{evaluation}.md`, `.csv`, `.tex` and `.html` of each evaluation, `{evaluation}/{section}.tex` of each of
-    its other sections, and `all.tex`, which shows all of them.
+    its sections, and `all.tex`, which shows all of them.
 
     Args:
         results: the long table, results.csv.
@@ -72,7 +72,8 @@ def write_tables(results: Path, folder: Path, naming: Naming) -> list[Path]:
     for table in read_tables(results, naming):
         texts[f"{table.evaluation}.md"] = as_markdown(table)
         texts[f"{table.evaluation}.csv"] = as_csv(table, naming)
-        inputs = as_latex(table)
+        main = tuple(map(_without_single_streams, table.sections[:1]))
+        inputs = as_latex(replace(table, sections=main + table.sections))
         texts |= inputs
         latex += [name.removesuffix(".tex") for name in inputs]
         texts[f"{table.evaluation}.html"] = as_html("table_page.html.jinja", table=table)

@@ -166,9 +166,8 @@ def _runs(path: Path, options: Options) -> Iterator[Run]:
         known = [entry for run in runs for entry in (run.evaluations if name == "evaluation" else [run.keys[name]])]
         if value is not None and value not in known:
             raise InputError(
-                f"there is no {name} {value!r}{nearest(value, known)}",
+                f"there is no {name} {value!r}{nearest(value, known)}; there are {', '.join(dict.fromkeys(known))}",
                 location=str(root / "plan.json"),
-                hint=f"There are {', '.join(dict.fromkeys(known))}",
             )
     given = {name: value for name, value in asdict(options).items() if value is not None}
     entry = given.pop("evaluation", None)
