@@ -23,13 +23,18 @@ BENCHMARK = "ikembench"
 
 
 def all_sources(config: Config | None = None) -> list[Source]:
-    """Every cited work: published values, methods, encoders, evaluations, datasets of a config.
+    """Every cited work: published values, methods, encoders, evaluations, and the datasets of a config; of published
+    values only those of the datasets that the config runs, if one is given.
 
     Works of published values come first: of two sources with one key they have all authors and the DOI.
     """
     registered = [item.source for group in (METHODS, ENCODERS, EVALUATIONS) for item in group.values()]
     datasets = [dataset.cited for dataset in config.datasets.values()] if config else []
-    return [source for source in [*(item.work for item in published_results()), *registered, *datasets] if source]
+    others = [source for source in (*registered, *datasets) if source]
+    run = {block.dataset for block in config.benchmark} if config else None
+    shown = {item.work.key for item in published_results() if run is None or item.dataset in run}
+    shown |= {source.key for source in others}
+    return [*(item.work for item in published_results() if item.work.key in shown), *others]
 
 
 def bibliography(sources: Iterable[Source], commits: Iterable[str] = ()) -> str:
