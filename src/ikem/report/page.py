@@ -25,7 +25,7 @@ from ikem.report.records import facts_of, job_lines, kind_lines, read_records
 from ikem.report.results import read_results
 from ikem.report.style import DPI, Drawn, read_index
 from ikem.report.table_parts import Table
-from ikem.report.tables import read_tables
+from ikem.report.tables import read_tables, without_single_streams
 
 _INLINE_BYTES = 8 << 20
 """Figures of more bytes than this in all are linked instead of carried inside the page."""
@@ -78,6 +78,7 @@ def write_page(
         "unreadable": [str(run) for run in unreadable],
         "config": yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True) if config else "",
         "main": tables[0] if tables else None,
+        "main_section": without_single_streams(tables[0].sections[0]) if tables else None,
         "words": words or {},
         "tables": tables,
         "comparisons": comparisons,

@@ -72,7 +72,7 @@ def write_tables(results: Path, folder: Path, naming: Naming) -> list[Path]:
     for table in read_tables(results, naming):
         texts[f"{table.evaluation}.md"] = as_markdown(table)
         texts[f"{table.evaluation}.csv"] = as_csv(table, naming)
-        main = tuple(map(_without_single_streams, table.sections[:1]))
+        main = tuple(map(without_single_streams, table.sections[:1]))
         inputs = as_latex(replace(table, sections=main + table.sections))
         texts |= inputs
         latex += [name.removesuffix(".tex") for name in inputs]
@@ -103,7 +103,7 @@ def main_grid(table: Table, section: int = 0) -> str:
     """The lines of methods with all their modalities, as one grid in Markdown: of all splits (0), or of one split with
     intervals and costs (1: the first).
     """
-    shown = _without_single_streams(table.sections[section], only_first=section > 0)
+    shown = without_single_streams(table.sections[section], only_first=section > 0)
     lines = tuple(line for block in shown.blocks for line in block.lines)
     return _markdown_grid(shown, Block("", lines))
 
@@ -170,7 +170,7 @@ def _terminal(table: Table, width: int) -> str:
         return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
     parts = [fill(f"{table.title}. {table.caption}")]
-    section = _without_single_streams(table.sections[0])
+    section = without_single_streams(table.sections[0])
     grids = [_plain(section)]
     if max(map(len, grids[0].splitlines())) > width:
         words = sorted(section.texts)
@@ -184,8 +184,8 @@ def _terminal(table: Table, width: int) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _without_single_streams(section: Section, only_first: bool = False) -> Section:
-    """Without single streams where a method has a fusion in the same columns: a terminal shows what it can do.
+def without_single_streams(section: Section, only_first: bool = False) -> Section:
+    """Without single streams where a method has a fusion in the same columns: what a main table shows.
 
     Args:
         section: a section whose blocks have keys.
