@@ -54,7 +54,7 @@ _HINTS = {
     errno.EEXIST: "Remove the file that stands where a folder is needed, or name another folder",
     errno.ENAMETOOLONG: "Choose a shorter name",
     errno.EACCES: "Make the folder writable or name another one, then run the same command again",
-    errno.EROFS: "The file system is read-only: name another folder, then run the same command again",
+    errno.EROFS: "Make the folder writable or name another one, then run the same command again",
 }
 
 

@@ -92,7 +92,7 @@ def test_read_only_folder(workshop: Workshop, small_disk: Path) -> None:
         process = workshop.start(job, output, log=log)
         assert process.wait() == 2, process.printed
         assert "cannot be written (Read-only file system)" in process.printed
-        assert "make the folder writable" in process.printed
+        assert "Make the folder writable" in process.printed
         assert "Traceback" not in process.printed
 
 
