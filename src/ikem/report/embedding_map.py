@@ -91,7 +91,7 @@ def joined(path: Path, rows: NDArray[np.int64]) -> NDArray[np.float32]:
 def tsne(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """(n, 2) by scikit-learn, from the principal components: the same for the same values.
 
-    By one thread: of so few clips two take three times as long, and more where other work shares the cores.
+    By one thread: of so few clips two took four times the processor time beside other work.
     """
     from sklearn.manifold import TSNE  # a second to import
     from threadpoolctl import threadpool_limits
