@@ -21,7 +21,7 @@ OFTEN = {
     "compute": {
         "checkpoint_minutes": 0.02,
         "data": {"mem_mb": 800, "runtime": 30},
-        "pretrain": {"mem_mb": 1000, "runtime": 30, "gpu": 1},
+        "train": {"mem_mb": 1000, "runtime": 30, "gpu": 1},
         "evaluate": {"mem_mb": 1000, "runtime": 30, "gpu": 1},
         "report": {"mem_mb": 800, "runtime": 30},
     },
