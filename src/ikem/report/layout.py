@@ -103,7 +103,7 @@ class _Builder:
             grid = [(*self._words(line), *(self._entry(line, split) for split in self.splits)) for line in lines]
             blocks.append(Block(title, tuple(grid), tuple(lines)))
         header = ("Method", "Streams", *(self.naming.split(*split) for split in self.splits))
-        note = "The best pretrained method of a block is bold, the second best underlined."
+        note = "The best pretrained method of a block is bold, the second best underlined; single streams by modality."
         return Section("All splits", note + self._widths(), header, tuple(blocks), frozenset((0, 1)))
 
     def details(self, split: Split) -> Section:
@@ -198,9 +198,16 @@ class _Builder:
         return note if widths else ""
 
     def _ranks(self, split: Split) -> dict[Cell, int]:
-        """Best and second best mean (as shown) of each block; a method that is alone there is neither."""
+        """Best and second best mean (as shown) of each block; a method that is alone there is neither.
+
+        Single streams are compared with those of the same modality only.
+        """
         ranks: dict[Cell, int] = {}
-        for _, lines in self.groups:
+        compared: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        for title, lines in self.groups:
+            for line in lines:
+                compared.setdefault((title, line[1] if "+" not in line[1] else ""), []).append(line)
+        for lines in compared.values():
             means = {}
             for line in lines:
                 summary = self.summaries.get(self._cell(line, split))
