@@ -30,19 +30,21 @@ CONFIGS = {
     "ablations": ("config.yaml", "ablations.yaml"),
 }
 """The configs of each table, by the folder in docs/results that has its results.csv."""
-BLOCK = re.compile(r"(<!-- ([\w-]+): [^\n]* -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
+BLOCK = re.compile(
+    r"(<!-- (?P<name>[\w-]+)(?:, (?P<evaluation>[\w-]+))?: [^\n]* -->\n).*?(<!-- end of (?P=name) -->)", re.DOTALL
+)
+"""`<!-- NAME: ... -->` or `<!-- NAME, EVALUATION: ... -->`, a table, and `<!-- end of NAME -->`."""
 
 
-def table(name: str, results: Path | None = None) -> str:
-    """The main lines of the linear evaluation in Markdown, and how to read them; of one split with intervals and gains,
-    and with costs where they are kept.
+def table(name: str, results: Path | None = None, evaluation: str = "linear") -> str:
+    """The main lines of an evaluation in Markdown, and how to read them; of one split with intervals and gains, and
+    with costs where they are kept.
     """
     results = results or ROOT / "docs" / "results" / name / "results.csv"
-    found = read_tables(results, _naming(name))
-    linear = next(table for table in found if table.evaluation == "linear")
+    found = next(table for table in read_tables(results, _naming(name)) if table.evaluation == evaluation)
     note = "Bold: the best of the pretrained methods with as many streams; underlined: the second best."
-    grid = main_grid(linear, section=1 if len(linear.splits) == 1 else 0)
-    return f"\n{grid}\n\n{linear.title}. {linear.caption} {note}\n\n"
+    grid = main_grid(found, section=1 if len(found.splits) == 1 else 0)
+    return f"\n{grid}\n\n{found.title}. {found.caption} {note}\n\n"
 
 
 def _naming(name: str) -> Naming:
@@ -50,8 +52,12 @@ def _naming(name: str) -> Naming:
 
 
 def filled(text: str) -> str:
-    """The text with every block between `<!-- NAME: ... -->` and `<!-- end of NAME -->` written again."""
-    return BLOCK.sub(lambda found: found[1] + table(found[2]) + found[3], text)
+    """The text with the table of every block written again."""
+
+    def block(found: re.Match[str]) -> str:
+        return found[1] + table(found["name"], evaluation=found["evaluation"] or "linear") + found[4]
+
+    return BLOCK.sub(block, text)
 
 
 def draw(target: Path) -> None:

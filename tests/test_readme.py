@@ -26,7 +26,7 @@ def writer() -> ModuleType:
 
 def test_tables_are_those_of_the_committed_results(writer: ModuleType) -> None:
     text = {page: page.read_text() for page in writer.PAGES}
-    assert {name for part in text.values() for _, name, _ in writer.BLOCK.findall(part)} == writer.CONFIGS.keys()
+    assert {found["name"] for part in text.values() for found in writer.BLOCK.finditer(part)} == writer.CONFIGS.keys()
     for page, part in text.items():
         assert writer.filled(part) == part, f"{page}: after a change of docs/results: make readme"
 
