@@ -262,7 +262,7 @@ def lay_out(comparisons: Sequence[Comparison], naming: Naming, settings: Compari
         column = f"{naming.evaluation(one.evaluation)}, {naming.split(one.dataset, one.protocol, one.condition)}"
         count = one.streams.count("+") + 1
         group = f"{count} streams" if count > 1 else streams_title(one.streams)
-        interval = f"{one.difference:+.2f} ({one.low:+.2f} to {one.high:+.2f})"
+        interval = f"{one.difference:+z.2f} ({one.low:+z.2f} to {one.high:+z.2f})"
         texts = (
             naming.method(one.method), f"{one.value:.2f}", f"{one.against}: {naming.method(one.other)}", interval,
             f"{one.corrected_p:.2g}", one.test, one.verdict,

@@ -234,7 +234,7 @@ class _Builder:
             *self._words(line),
             self._entry(line, split),
             Entry("{:.1f} to {:.1f}".format(*summary.interval) if summary.interval else ""),
-            Entry("" if gain is None else f"{gain:+.2f}"),
+            Entry("" if gain is None else f"{gain:+z.2f}"),
             shown,
             Entry(_large(cost.parameters) if cost else ""),
             Entry(f"{cost.gflops:.3g}" if cost else ""),

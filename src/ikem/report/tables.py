@@ -276,7 +276,7 @@ def _csv_cell(table: Table, cell: Cell, naming: Naming) -> dict[str, str]:
     for name, end in zip(("low", "high"), interval or (None, None), strict=True):
         line[f"{prefix} top1_{name}"] = "" if end is None else f"{end:.2f}"
     gain = gain_of(table.summaries, cell, naming)
-    line[f"{prefix} gain"] = "" if gain is None else f"{gain:.2f}"
+    line[f"{prefix} gain"] = "" if gain is None else f"{gain:z.2f}"
     line[f"{prefix} seeds"] = str(summary.seeds) if summary else ""
     line[f"{prefix} runs"] = str(len(summary.values)) if summary else ""
     line[f"{prefix} complete"] = ("yes" if summary.complete else "no") if summary and summary.values else ""
