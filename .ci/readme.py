@@ -21,7 +21,7 @@ from ikem.settings.loading import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
-PAGES = (README, ROOT / "docs" / "demo-results.md")
+PAGES = (README, ROOT / "docs" / "demo-results.md", ROOT / "docs" / "nwucla-results.md")
 FIGURE = ROOT / "docs" / "results" / "nwucla" / "accuracy.svg"
 CONFIGS = {
     "demo": ("config.yaml",),
