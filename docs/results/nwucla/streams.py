@@ -63,11 +63,10 @@ def main(split: Path, evaluation: str, methods: list[str]) -> None:
         cells = [f"{mean:.1f} ± {dev:.1f}" for mean, dev in zip(found.mean(axis=0), deviations, strict=True)]
         print(f"| {method} | {len(found)} | {' | '.join(cells)} |")
     print("\n| method | against | difference | 95 % interval |\n| --- | --- | ---: | ---: |")
-    random = np.random.default_rng(0)
     for one, other in combinations(methods, 2):
         seeds = sorted(runs[one].keys() & runs[other].keys())
         gains = 100 * np.mean([_fused(runs[other][seed]) - _fused(runs[one][seed]) for seed in seeds], axis=0)
-        drawn = gains[random.integers(len(gains), size=(2000, len(gains)))].mean(axis=1)
+        drawn = gains[np.random.default_rng(0).integers(len(gains), size=(2000, len(gains)))].mean(axis=1)
         low, high = np.quantile(drawn, (0.025, 0.975))
         print(f"| {one} | {other} | {gains.mean():+.1f} | {low:+.1f} to {high:+.1f} |")
 
