@@ -16,7 +16,7 @@ from ikem.files import write_text
 from ikem.report.accuracy import draw_accuracy
 from ikem.report.labels import Naming, naming_of
 from ikem.report.style import drawing
-from ikem.report.tables import main_grid, read_tables
+from ikem.report.tables import footnotes, main_grid, read_tables
 from ikem.settings.loading import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,7 +44,8 @@ def table(name: str, results: Path | None = None, evaluation: str = "linear") ->
     found = next(table for table in read_tables(results, _naming(name)) if table.evaluation == evaluation)
     note = "Bold: the best of the pretrained methods with as many streams; underlined: the second best."
     grid = main_grid(found, section=1 if len(found.splits) == 1 else 0)
-    return f"\n{grid}\n\n{found.title}. {found.caption} {note}\n\n"
+    parts = (grid, f"{found.title}. {found.caption} {note}", footnotes(found))
+    return "\n" + "\n\n".join(filter(None, parts)) + "\n\n"
 
 
 def _naming(name: str) -> Naming:

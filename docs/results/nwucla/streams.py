@@ -9,8 +9,8 @@ A row for each method, each figure the mean over its seeds ± their sample devia
   all pairs; by chance: what it would be if the streams erred independently, each as often as it does.
 - any: clips that at least one stream gets right.
 
-Then for each pair of methods the difference of their fusions in points, with a 95 % interval over clips: bootstrap of
-the clips, paired, mean over seeds (2,000 draws).
+Then for each pair of methods the difference of their fusions in points over common seeds, with the 95 % interval that
+comparisons.csv has for methods of equally many streams.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from ikem.report.agreement import read_errors, shared_errors
+from ikem.report.statistics import paired_bootstrap
 
 HEADER = ("method", "seeds", "streams", "fused", "shared errors", "by chance", "any")
 
@@ -66,8 +67,7 @@ def main(split: Path, evaluation: str, methods: list[str]) -> None:
     for one, other in combinations(methods, 2):
         seeds = sorted(runs[one].keys() & runs[other].keys())
         gains = 100 * np.mean([_fused(runs[other][seed]) - _fused(runs[one][seed]) for seed in seeds], axis=0)
-        drawn = gains[np.random.default_rng(0).integers(len(gains), size=(2000, len(gains)))].mean(axis=1)
-        low, high = np.quantile(drawn, (0.025, 0.975))
+        low, high = paired_bootstrap(gains)
         print(f"| {one} | {other} | {gains.mean():+.1f} | {low:+.1f} to {high:+.1f} |")
 
 

@@ -92,11 +92,15 @@ def as_markdown(table: Table) -> str:
         for block in section.blocks:
             parts += [f"### {escape(block.title)}", _markdown_grid(section, block)]
     parts += [f"{symbol} {escape(meaning)}" for symbol, meaning in table.legend.items()]
-    if table.footnotes:
-        parts.append("\n".join(f"- \\[{number}\\] {escape(text)}" for number, text in enumerate(table.footnotes, 1)))
+    parts.append(footnotes(table))
     if table.sources:
         parts += ["## Sources", "\n".join(f"- {escape(source)}" for source in table.sources)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def footnotes(table: Table) -> str:
+    """What the numbers in brackets stand for, as a list in Markdown; empty where there are none."""
+    return "\n".join(f"- \\[{number}\\] {escape(text)}" for number, text in enumerate(table.footnotes, 1))
 
 
 def main_grid(table: Table, section: int = 0) -> str:
