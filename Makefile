@@ -8,6 +8,7 @@
 # make lock      the pinned versions again, with hashes (LOCK=--upgrade: the newest ones)
 # make schema    config/schema.json, by which editors check a config
 # make readme    the tables and the figure of README.md, from docs/results
+# make nwucla    all that docs/nwucla-results.md shows, from all_sqe.zip in data/
 # make site      the documentation as a web site, in site/
 # make bench     timings against a plain transcription
 PYTHON ?= python3.11
@@ -20,7 +21,7 @@ PYTEST := python -m pytest --numprocesses 2 --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo test test-slow test-slurm coverage lint audit lock schema readme site bench clean help
+.PHONY: demo test test-slow test-slurm coverage lint audit lock schema readme nwucla site bench clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -77,6 +78,19 @@ schema: $(VENV)/ready
 	python -m ikem schema > config/schema.json
 
 readme: $(VENV)/ready
+	python .ci/readme.py
+
+# A few hours of two cores (see docs/results/nwucla/search.md); it resumes.
+NWUCLA := results/nwucla/nwucla
+RECORD := docs/results/nwucla
+nwucla: $(VENV)/ready
+	snakemake --cores $(CORES) --keep-going --configfile config/nwucla.yaml
+	cp results/nwucla/tables/results.csv results/nwucla/tables/comparisons.csv $(RECORD)
+	python $(RECORD)/streams.py $(NWUCLA)/xview linear skeletonclr crossclr ikem-3 student skeletonclr-6 ikem-6 > $(RECORD)/streams.md
+	python $(RECORD)/embeddings.py $(NWUCLA)/prepared/samples.csv $(NWUCLA)/xview/seed*/embed/*/embeddings.safetensors > $(RECORD)/embeddings.md
+	python -m ikem submit results/nwucla/plan.json random random-3 skeletonclr skeletonclr-6 aimclr crossclr ikem-3 ikem-6 student supervised \
+		--evaluation linear --evaluation knn-1 --title "NW-UCLA, two CPU cores" --authors IKEM-Bench --output leaderboard/nwucla.zip
+	python -m ikem leaderboard
 	python .ci/readme.py
 
 site: $(VENV)/ready

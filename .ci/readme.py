@@ -2,11 +2,13 @@
 
     make readme
 
-After another run copy its `tables/results.csv` (and `costs.csv`) to its folder in docs/results, then run this.
+After another run copy its `tables/results.csv` (and `costs.csv`) to its folder in docs/results, then run this. NW-UCLA
+has a target of its own, which runs it, too: `make nwucla`.
 """
 
 from __future__ import annotations
 
+import csv
 import re
 import shutil
 from pathlib import Path
@@ -31,21 +33,37 @@ CONFIGS = {
 }
 """The configs of each table, by the folder in docs/results that has its results.csv."""
 BLOCK = re.compile(
-    r"(<!-- (?P<name>[\w-]+)(?:, (?P<evaluation>[\w-]+))?: [^\n]* -->\n).*?(<!-- end of (?P=name) -->)", re.DOTALL
+    r"(<!-- (?P<name>[\w-]+)(?:, (?P<evaluation>[\w-]+))?(?:, (?P<protocol>[\w-]+))?: [^\n]* -->\n).*?"
+    r"(<!-- end of (?P=name) -->)",
+    re.DOTALL,
 )
-"""`<!-- NAME: ... -->` or `<!-- NAME, EVALUATION: ... -->`, a table, and `<!-- end of NAME -->`."""
+"""`<!-- NAME: ... -->`, `<!-- NAME, EVALUATION: ... -->` or `<!-- NAME, EVALUATION, PROTOCOL: ... -->`, a table, and
+`<!-- end of NAME -->`. Where the folder has EVALUATION.md, its lines are the table.
+"""
 
 
-def table(name: str, results: Path | None = None, evaluation: str = "linear") -> str:
-    """The main lines of an evaluation in Markdown, and how to read them; of one split with intervals and gains, and
-    with costs where they are kept.
+def table(name: str, results: Path | None = None, evaluation: str = "linear", protocol: str = "") -> str:
+    """The main lines of an evaluation in Markdown, of all protocols or of one, and how to read them; of one split with
+    intervals and gains, and with costs where they are kept.
     """
     results = results or ROOT / "docs" / "results" / name / "results.csv"
-    found = next(table for table in read_tables(results, _naming(name)) if table.evaluation == evaluation)
+    with TemporaryDirectory() as folder:
+        chosen = _of_protocol(results, protocol, Path(folder)) if protocol else results
+        found = next(table for table in read_tables(chosen, _naming(name)) if table.evaluation == evaluation)
     note = "Bold: the best of the pretrained methods with as many streams; underlined: the second best."
     grid = main_grid(found, section=1 if len(found.splits) == 1 else 0)
     parts = (grid, f"{found.title}. {found.caption} {note}", footnotes(found))
     return "\n" + "\n\n".join(filter(None, parts)) + "\n\n"
+
+
+def _of_protocol(results: Path, protocol: str, folder: Path) -> Path:
+    """A copy of results.csv with the rows of a protocol, without costs."""
+    with results.open(newline="", encoding="utf-8") as source, (folder / results.name).open("w", newline="") as target:
+        rows = csv.DictReader(source)
+        writer = csv.DictWriter(target, rows.fieldnames or (), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row for row in rows if row["protocol"] == protocol)
+    return folder / results.name
 
 
 def _naming(name: str) -> Naming:
@@ -56,7 +74,10 @@ def filled(text: str) -> str:
     """The text with the table of every block written again."""
 
     def block(found: re.Match[str]) -> str:
-        return found[1] + table(found["name"], evaluation=found["evaluation"] or "linear") + found[4]
+        name, evaluation, protocol = found["name"], found["evaluation"] or "linear", found["protocol"] or ""
+        kept = ROOT / "docs" / "results" / name / f"{evaluation}.md"
+        text = f"\n{kept.read_text(encoding='utf-8')}\n" if kept.exists() else table(name, None, evaluation, protocol)
+        return found[1] + text + found[5]
 
     return BLOCK.sub(block, text)
 

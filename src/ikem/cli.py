@@ -192,11 +192,14 @@ def submit(
     output: Annotated[Path, typer.Option(help="The archive.")] = Path("submission.zip"),
     link: Annotated[str, typer.Option(help="Where code or a paper is.")] = "",
     comment: Annotated[str, typer.Option(help="Hardware, changes of code, anything a reader should know.")] = "",
+    evaluation: Annotated[
+        list[str] | None, typer.Option(help="Entry of `evaluations`; once for each, all if there is none.")
+    ] = None,
 ) -> None:
     """Pack rows, config, the records of all jobs and the scores of each clip into one archive."""
     from ikem.submission.pack import pack
 
-    claim = pack(plan, methods, output, title, authors, link, comment)
+    claim = pack(plan, methods, output, title, authors, link, comment, evaluation or ())
     print(f"{output}: {len(claim.rows)} rows. `python -m ikem check {output}` recomputes them.")
 
 

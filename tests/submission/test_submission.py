@@ -284,9 +284,18 @@ def test_titles_that_no_leaderboard_shows(title: str, authors: str, workshop: Wo
 
 
 def test_only_what_is_there_can_be_submitted(workshop: Workshop, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'ikem3' is not evaluated, did you mean 'ikem-3'"):
+    with pytest.raises(InputError, match="method 'ikem3' is not in the plan, did you mean 'ikem-3'"):
         pack(workshop.folder / "results" / "plan.json", ["ikem3"], tmp_path / "x.zip", "T", "A")
+    with pytest.raises(InputError, match=r"evaluation 'knn' is not in the plan.*; there are .*linear"):
+        pack(workshop.folder / "results" / "plan.json", METHODS, tmp_path / "x.zip", "T", "A", evaluations=["knn"])
     assert not (tmp_path / "x.zip").exists()
+
+
+def test_some_evaluations_can_be_submitted_alone(packed: Path, workshop: Workshop, tmp_path: Path) -> None:
+    plan = workshop.folder / "results" / "plan.json"
+    claim = pack(plan, METHODS, tmp_path / "x.zip", "T", "A", evaluations=["linear"])
+    assert {row.evaluation for row in claim.rows} == {"linear"} < {row.evaluation for row in check(packed).claim.rows}
+    assert check(tmp_path / "x.zip").accepted
 
 
 def test_leaderboard(packed: Path, tmp_path: Path) -> None:
@@ -305,7 +314,9 @@ def test_leaderboard(packed: Path, tmp_path: Path) -> None:
     assert "## Linear evaluation: Tiny xsub" in page and f"{best:.2f}" in page
     assert "[Mine, A. Author](https://example.org/code)" in page
     blocks = [line for line in page.splitlines() if line.startswith("###")]
-    assert blocks[:2] == ["### Three streams, ST-GCN 2/8", "### Single stream, ST-GCN 2/8"], "never in one ranking"
+    assert blocks[:4] == [f"### {kind}, ST-GCN 2/8" for kind in ("Three streams", "Joint", "Motion", "Bone")], (
+        "never in one ranking"
+    )
     (folder / "again.zip").write_bytes(packed.read_bytes())
     with pytest.raises(InputError, match=r"mine\.zip: has the title and the authors of again\.zip"):
         write_leaderboard(folder, tmp_path / "page.md")

@@ -1,9 +1,10 @@
 """What embeddings of NW-UCLA look like, on the clips of the training cameras of xview alone, without a classifier.
 
     python docs/results/nwucla/embeddings.py results/nwucla/nwucla/prepared/samples.csv \\
-        results/nwucla/nwucla/xview/seed0/embed/*/embeddings.safetensors
+        results/nwucla/nwucla/xview/seed*/embed/*/embeddings.safetensors
 
-A row for each file and modality. With z the embedding of a clip divided by its length:
+A row for each method (the folder of a file) and modality: means over its files, seeds or splits, ± their sample
+deviation. With z the embedding of a clip divided by its length:
 
 - views: mean squared distance of z between the two cameras' clips of one performance, as a share of the mean over all
   pairs of clips. 0: a change of the camera changes nothing; 1: as much as another clip.
@@ -17,6 +18,7 @@ A row for each file and modality. With z the embedding of a clip divided by its 
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,8 @@ from ikem.data.store import load_samples
 from ikem.modalities import MODALITIES
 from ikem.training.checkpoint import load_tensors
 
-HEADER = ("method", "modality", "views", "uniformity", "rank", "same label")
+HEADER = ("method", "modality", "files", "views", "uniformity", "rank", "same label")
+DECIMALS = (2, 2, 1, 1)
 PERFORMANCE = ["label", "subject", "replication"]
 
 
@@ -50,16 +53,21 @@ def measures(z: np.ndarray, samples: pd.DataFrame) -> tuple[float, float, float,
 
 
 def main(samples_path: Path, paths: list[Path]) -> None:
-    """Print a row for each modality of each file."""
+    """Print a row for each method and modality."""
     samples = load_samples(samples_path)
     rows = np.flatnonzero(samples["camera"].to_numpy() < 3)
-    print(f"| {' | '.join(HEADER)} |\n| --- | --- |{' ---: |' * 4}")
+    found: dict[tuple[str, str], list[tuple[float, ...]]] = defaultdict(list)
     for path in paths:
         tensors, _ = load_tensors(path)
         for modality in filter(tensors.__contains__, MODALITIES):
             z = normalize(tensors[modality][rows].double(), dim=1).numpy()
-            views, uniformity, rank, same = measures(z, samples.iloc[rows])
-            print(f"| {path.parent.name} | {modality} | {views:.2f} | {uniformity:.2f} | {rank:.1f} | {same:.1f} |")
+            found[path.parent.name, modality].append(measures(z, samples.iloc[rows]))
+    order = list(MODALITIES)
+    print(f"| {' | '.join(HEADER)} |\n| --- | --- |{' ---: |' * 5}")
+    for (method, modality), values in sorted(found.items(), key=lambda item: (item[0][0], order.index(item[0][1]))):
+        means, deviations = np.mean(values, axis=0), np.std(values, axis=0, ddof=1) if len(values) > 1 else [np.nan] * 4
+        cells = [f"{mean:.{n}f} ± {dev:.{n}f}" for mean, dev, n in zip(means, deviations, DECIMALS, strict=True)]
+        print(f"| {method} | {modality} | {len(values)} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

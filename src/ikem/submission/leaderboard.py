@@ -14,7 +14,7 @@ from ikem.files import write_text
 from ikem.report.labels import streams_title
 from ikem.report.layout import count_title
 from ikem.report.markdown import escape
-from ikem.report.results import clean
+from ikem.report.results import clean, streams_order
 from ikem.submission.check import Verdict, check
 
 HEADLINE = "top1"
@@ -23,7 +23,7 @@ HEADLINE = "top1"
 @dataclass(frozen=True)
 class _Line:
     """A method of a submission in one table; `values` are its top-1 over seeds and label subsets. Lines of a block have
-    equally many streams and the same encoder.
+    equally many streams (a single one: the same) and the same encoder.
     """
 
     table: str
@@ -64,7 +64,7 @@ def write_leaderboard(folder: Path, page: Path) -> int:
     text += (
         "deviation where there are several runs. Only rows of one block are compared: they have equally many streams "
     )
-    text += "and the same encoder.\n"
+    text += "(a single one: the same) and the same encoder.\n"
     headers = ["Method", "Streams", "Top-1", "Runs", "Submission"]
     for table in sorted({line.table for line in lines}):
         text += f"\n## {table}\n"
@@ -82,9 +82,10 @@ def write_leaderboard(folder: Path, page: Path) -> int:
     return len(paths)
 
 
-def _order(line: _Line) -> tuple[int, str]:
-    """Most streams first."""
-    return -len(line.streams.split("+")), line.block
+def _order(line: _Line) -> tuple[int, tuple[int, ...], str]:
+    """Most streams first; single ones in the order of `MODALITIES`."""
+    count, modalities = streams_order(line.streams)
+    return -count, modalities if count == 1 else (), line.block
 
 
 def _lines(verdict: Verdict) -> Iterator[_Line]:
@@ -100,5 +101,6 @@ def _lines(verdict: Verdict) -> Iterator[_Line]:
         about = f"[{about}]({claim.link})"
     for (dataset, protocol, condition, evaluation, method, streams), found in values.items():
         table = f"{naming.evaluation(evaluation)}: {naming.split(dataset, protocol, condition)}"
-        block = f"{count_title(streams)}, {naming.encoders[method]}"
+        kind = count_title(streams) if "+" in streams else streams_title(streams).capitalize()
+        block = f"{kind}, {naming.encoders[method]}"
         yield _Line(escape(table), escape(block), escape(naming.method(method)), streams, tuple(found), about)

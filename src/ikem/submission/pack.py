@@ -21,7 +21,14 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def pack(
-    plan_path: Path, methods: Sequence[str], output: Path, title: str, authors: str, link: str = "", comment: str = ""
+    plan_path: Path,
+    methods: Sequence[str],
+    output: Path,
+    title: str,
+    authors: str,
+    link: str = "",
+    comment: str = "",
+    evaluations: Sequence[str] = (),
 ) -> Claim:
     """Write the rows of some methods, and all that they can be recomputed from, to a zip; nothing is computed.
 
@@ -30,21 +37,20 @@ def pack(
         methods: entries of `methods` of the config.
         output: the zip.
         title, authors, link, comment: see `Claim`.
+        evaluations: entries of `evaluations` of the config; none: all.
 
     Raises:
-        InputError: title or authors are empty or too long, a method is not in the plan, or a result is missing, stale
-            or damaged.
+        InputError: title or authors are empty or too long, a method or an evaluation is not in the plan, or a result is
+            missing, stale or damaged.
     """
     for name, value in (("title", title), ("authors", authors)):
         if not 1 <= len(value) <= 200:
             raise InputError("must have 1 to 200 characters", location=f"--{name}")
     plan = read_plan(plan_path)
-    known = dict.fromkeys(keys["method"] for _, keys, _ in plan.cells())
-    for method in methods:
-        if method not in known:
-            allowed = ", ".join(known)
-            raise InputError(f"method {method!r} is not evaluated{nearest(method, known)}; there are {allowed}")
-    jobs = {job.name: job for _, keys, job in plan.cells() if keys["method"] in methods}
+    _known("method", methods, [keys["method"] for _, keys, _ in plan.cells()])
+    cells = [cell for cell in plan.cells() if cell[1]["method"] in methods]
+    _known("evaluation", evaluations, [evaluation for evaluation, _, _ in cells])
+    jobs = {job.name: job for evaluation, _, job in cells if not evaluations or evaluation in evaluations}
     for job in jobs.values():
         fault = fault_of(job)
         if fault is not None:
@@ -62,6 +68,14 @@ def pack(
         for path in sorted(set(files)):
             _add(archive, RESULTS + path.relative_to(root).as_posix(), _content(path))
     return claim
+
+
+def _known(kind: str, asked: Iterable[str], planned: Iterable[str]) -> None:
+    """Refuse what the plan does not have."""
+    known = list(dict.fromkeys(planned))
+    for name in asked:
+        if name not in known:
+            raise InputError(f"{kind} {name!r} is not in the plan{nearest(name, known)}; there are {', '.join(known)}")
 
 
 def _history(jobs: Iterable[Job]) -> Iterator[Job]:
