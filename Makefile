@@ -80,16 +80,16 @@ schema: $(VENV)/ready
 readme: $(VENV)/ready
 	python .ci/readme.py
 
-# A few hours of two cores (see docs/results/nwucla/search.md); it resumes.
+# About six hours of two cores; it resumes.
 NWUCLA := results/nwucla/nwucla
 RECORD := docs/results/nwucla
 nwucla: $(VENV)/ready
 	snakemake --cores $(CORES) --keep-going --configfile config/nwucla.yaml
 	cp results/nwucla/tables/results.csv results/nwucla/tables/comparisons.csv $(RECORD)
-	python $(RECORD)/streams.py $(NWUCLA)/xview linear skeletonclr crossclr ikem-3 student skeletonclr-6 ikem-6 > $(RECORD)/streams.md
-	python $(RECORD)/embeddings.py $(NWUCLA)/prepared/samples.csv $(NWUCLA)/xview/seed*/embed/*/embeddings.safetensors > $(RECORD)/embeddings.md
+	python $(RECORD)/streams.py $(NWUCLA)/xview linear skeletonclr crossclr ikem-3 student skeletonclr-6 ikem-6 > $(RECORD)/new && mv $(RECORD)/new $(RECORD)/streams.md
+	python $(RECORD)/embeddings.py $(NWUCLA)/prepared/samples.csv $(NWUCLA)/xview/seed*/embed/*/embeddings.safetensors > $(RECORD)/new && mv $(RECORD)/new $(RECORD)/embeddings.md
 	python -m ikem submit results/nwucla/plan.json random random-3 skeletonclr skeletonclr-6 aimclr crossclr ikem-3 ikem-6 student supervised \
-		--evaluation linear --evaluation knn-1 --title "NW-UCLA, two CPU cores" --authors IKEM-Bench --output leaderboard/nwucla.zip
+		--evaluation linear --evaluation knn-1 --title "NW-UCLA, two CPU cores" --authors IKEM-Bench --comment "config/nwucla.yaml" --output leaderboard/nwucla.zip
 	python -m ikem leaderboard
 	python .ci/readme.py
 

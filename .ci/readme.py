@@ -34,7 +34,7 @@ CONFIGS = {
 """The configs of each table, by the folder in docs/results that has its results.csv."""
 BLOCK = re.compile(
     r"(<!-- (?P<name>[\w-]+)(?:, (?P<evaluation>[\w-]+))?(?:, (?P<protocol>[\w-]+))?: [^\n]* -->\n).*?"
-    r"(<!-- end of (?P=name) -->)",
+    r"(?P<end><!-- end of (?P=name) -->)",
     re.DOTALL,
 )
 """`<!-- NAME: ... -->`, `<!-- NAME, EVALUATION: ... -->` or `<!-- NAME, EVALUATION, PROTOCOL: ... -->`, a table, and
@@ -49,7 +49,10 @@ def table(name: str, results: Path | None = None, evaluation: str = "linear", pr
     results = results or ROOT / "docs" / "results" / name / "results.csv"
     with TemporaryDirectory() as folder:
         chosen = _of_protocol(results, protocol, Path(folder)) if protocol else results
-        found = next(table for table in read_tables(chosen, _naming(name)) if table.evaluation == evaluation)
+        tables = {each.evaluation: each for each in read_tables(chosen, _naming(name))}
+    if evaluation not in tables:
+        raise SystemExit(f"{results}: no rows of {evaluation} {protocol}")
+    found = tables[evaluation]
     note = "Bold: the best of the pretrained methods with as many streams; underlined: the second best."
     grid = main_grid(found, section=1 if len(found.splits) == 1 else 0)
     parts = (grid, f"{found.title}. {found.caption} {note}", footnotes(found))
@@ -77,7 +80,7 @@ def filled(text: str) -> str:
         name, evaluation, protocol = found["name"], found["evaluation"] or "linear", found["protocol"] or ""
         kept = ROOT / "docs" / "results" / name / f"{evaluation}.md"
         text = f"\n{kept.read_text(encoding='utf-8')}\n" if kept.exists() else table(name, None, evaluation, protocol)
-        return found[1] + text + found[5]
+        return found[1] + text + found["end"]
 
     return BLOCK.sub(block, text)
 

@@ -286,7 +286,7 @@ def test_titles_that_no_leaderboard_shows(title: str, authors: str, workshop: Wo
 def test_only_what_is_there_can_be_submitted(workshop: Workshop, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="method 'ikem3' is not in the plan, did you mean 'ikem-3'"):
         pack(workshop.folder / "results" / "plan.json", ["ikem3"], tmp_path / "x.zip", "T", "A")
-    with pytest.raises(InputError, match=r"evaluation 'knn' is not in the plan.*; there are .*linear"):
+    with pytest.raises(InputError, match=r"evaluation 'knn' of skeletonclr is not in the plan.*; there are .*linear"):
         pack(workshop.folder / "results" / "plan.json", METHODS, tmp_path / "x.zip", "T", "A", evaluations=["knn"])
     assert not (tmp_path / "x.zip").exists()
 

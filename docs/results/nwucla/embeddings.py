@@ -65,7 +65,8 @@ def main(samples_path: Path, paths: list[Path]) -> None:
     order = list(MODALITIES)
     print(f"| {' | '.join(HEADER)} |\n| --- | --- |{' ---: |' * 5}")
     for (method, modality), values in sorted(found.items(), key=lambda item: (item[0][0], order.index(item[0][1]))):
-        means, deviations = np.mean(values, axis=0), np.std(values, axis=0, ddof=1) if len(values) > 1 else [np.nan] * 4
+        means = np.mean(values, axis=0)
+        deviations = np.std(values, axis=0, ddof=1) if len(values) > 1 else np.full(len(DECIMALS), np.nan)
         cells = [f"{mean:.{n}f} ± {dev:.{n}f}" for mean, dev, n in zip(means, deviations, DECIMALS, strict=True)]
         print(f"| {method} | {modality} | {len(values)} | {' | '.join(cells)} |")
 

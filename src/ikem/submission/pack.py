@@ -49,7 +49,10 @@ def pack(
     plan = read_plan(plan_path)
     _known("method", methods, [keys["method"] for _, keys, _ in plan.cells()])
     cells = [cell for cell in plan.cells() if cell[1]["method"] in methods]
-    _known("evaluation", evaluations, [evaluation for evaluation, _, _ in cells])
+    for method in methods:
+        _known(
+            "evaluation", evaluations, [each for each, keys, _ in cells if keys["method"] == method], f" of {method}"
+        )
     jobs = {job.name: job for evaluation, _, job in cells if not evaluations or evaluation in evaluations}
     for job in jobs.values():
         fault = fault_of(job)
@@ -70,12 +73,13 @@ def pack(
     return claim
 
 
-def _known(kind: str, asked: Iterable[str], planned: Iterable[str]) -> None:
+def _known(kind: str, asked: Iterable[str], planned: Iterable[str], whose: str = "") -> None:
     """Refuse what the plan does not have."""
     known = list(dict.fromkeys(planned))
     for name in asked:
         if name not in known:
-            raise InputError(f"{kind} {name!r} is not in the plan{nearest(name, known)}; there are {', '.join(known)}")
+            allowed = ", ".join(known)
+            raise InputError(f"{kind} {name!r}{whose} is not in the plan{nearest(name, known)}; there are {allowed}")
 
 
 def _history(jobs: Iterable[Job]) -> Iterator[Job]:
