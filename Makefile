@@ -8,7 +8,7 @@
 # make lock      the pinned versions again, with hashes (LOCK=--upgrade: the newest ones)
 # make schema    config/schema.json, by which editors check a config
 # make readme    the tables and the figure of README.md, from docs/results
-# make nwucla    all that docs/nwucla-results.md shows, from all_sqe.zip in data/
+# make nwucla    the tables of docs/nwucla-results.md and the figure of README.md, from all_sqe.zip in data/ (hours)
 # make site      the documentation as a web site, in site/
 # make bench     timings against a plain transcription
 PYTHON ?= python3.11

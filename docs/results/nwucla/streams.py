@@ -9,8 +9,8 @@ A row for each method, each figure the mean over its seeds ± their sample devia
   all pairs; by chance: what it would be if the streams erred independently, each as often as it does.
 - any: clips that at least one stream gets right.
 
-Then for each pair of methods the difference of their fusions in points over common seeds, with the 95 % interval that
-comparisons.csv has for methods of equally many streams.
+Then for each pair of methods the difference of their fusions in points over common seeds, with a 95 % interval by the
+bootstrap of comparisons.csv, which has equal numbers of streams only.
 """
 
 from __future__ import annotations
