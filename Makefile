@@ -9,6 +9,7 @@
 # make schema    config/schema.json, by which editors check a config
 # make readme    the tables and the figure of README.md, from docs/results
 # make nwucla    the tables of docs/nwucla-results.md and the figure of README.md, from all_sqe.zip in data/ (hours)
+# make nwucla-search    the search of docs/results/nwucla/search.md, from the same file (hours)
 # make site      the documentation as a web site, in site/
 # make bench     timings against a plain transcription
 PYTHON ?= python3.11
@@ -21,7 +22,7 @@ PYTEST := python -m pytest --numprocesses 2 --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo test test-slow test-slurm coverage lint audit lock schema readme nwucla site bench clean help
+.PHONY: demo test test-slow test-slurm coverage lint audit lock schema readme nwucla nwucla-search site bench clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -80,17 +81,31 @@ schema: $(VENV)/ready
 readme: $(VENV)/ready
 	python .ci/readme.py
 
-# About six hours of two cores; it resumes.
+# NW-UCLA: hours; both resume. all_sqe.zip elsewhere: OPTIONS="--config data=FOLDER".
 NWUCLA := results/nwucla/nwucla
 RECORD := docs/results/nwucla
+STREAMS := python $(RECORD)/streams.py linear
+WORKFLOW = snakemake --cores $(CORES) --keep-going
+# A command that fails leaves the file as it was.
+keep = $(2) > $(RECORD)/new && mv $(RECORD)/new $(RECORD)/$(1)
 nwucla: $(VENV)/ready
-	snakemake --cores $(CORES) --keep-going --configfile config/nwucla.yaml
+	$(WORKFLOW) --configfile config/nwucla.yaml $(OPTIONS)
 	cp results/nwucla/tables/results.csv results/nwucla/tables/comparisons.csv $(RECORD)
-	python $(RECORD)/streams.py $(NWUCLA)/xview linear skeletonclr crossclr ikem-3 student skeletonclr-6 ikem-6 > $(RECORD)/new && mv $(RECORD)/new $(RECORD)/streams.md
-	python $(RECORD)/embeddings.py $(NWUCLA)/prepared/samples.csv $(NWUCLA)/xview/seed*/embed/*/embeddings.safetensors > $(RECORD)/new && mv $(RECORD)/new $(RECORD)/embeddings.md
+	$(call keep,streams.md,$(STREAMS) skeletonclr crossclr ikem-3 student skeletonclr-6 ikem-6 --splits $(NWUCLA)/xview)
+	$(call keep,embeddings.md,python $(RECORD)/embeddings.py $(NWUCLA)/prepared/samples.csv $(NWUCLA)/xview/seed*/embed/*/embeddings.safetensors)
 	python -m ikem submit results/nwucla/plan.json random random-3 skeletonclr skeletonclr-6 aimclr crossclr ikem-3 ikem-6 student supervised \
 		--evaluation linear --evaluation knn-1 --title "NW-UCLA, two CPU cores" --authors IKEM-Bench --comment "config/nwucla.yaml" --output leaderboard/nwucla.zip
 	python -m ikem leaderboard
+	python .ci/readme.py
+
+WIDTH_ROWS := skeletonclr crossclr ikem-3 skeletonclr-6 ikem-6
+WIDTHS := results/nwucla-search-width/nwucla/held-out-*
+nwucla-search: $(VENV)/ready
+	$(WORKFLOW) --configfile config/nwucla-search.yaml $(OPTIONS)
+	$(WORKFLOW) --configfile config/nwucla-search-pretraining.yaml $(OPTIONS)
+	$(WORKFLOW) --configfile config/nwucla-search-width.yaml $(OPTIONS)
+	$(call keep,width-half.md,$(STREAMS) $(addsuffix -half,$(WIDTH_ROWS)) --splits $(WIDTHS))
+	$(call keep,width-published.md,$(STREAMS) $(addsuffix -published,$(WIDTH_ROWS)) --splits $(WIDTHS))
 	python .ci/readme.py
 
 site: $(VENV)/ready

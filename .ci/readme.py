@@ -3,7 +3,7 @@
     make readme
 
 After another run copy its `tables/results.csv` (and `costs.csv`) to its folder in docs/results, then run this. NW-UCLA
-has a target of its own, which runs it, too: `make nwucla`.
+has targets of its own, which run it, too: `make nwucla` and `make nwucla-search`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from ikem.report.tables import footnotes, main_grid, read_tables
 from ikem.settings.loading import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
-PAGES = (README, ROOT / "docs" / "demo-results.md", ROOT / "docs" / "nwucla-results.md")
-FIGURE = ROOT / "docs" / "results" / "nwucla" / "accuracy.svg"
+DOCS = ROOT / "docs"
+PAGES = (ROOT / "README.md", DOCS / "demo-results.md", DOCS / "nwucla-results.md", DOCS / "results/nwucla/search.md")
+FIGURE = DOCS / "results" / "nwucla" / "accuracy.svg"
 CONFIGS = {
     "demo": ("config.yaml",),
     "nwucla": ("nwucla.yaml",),
@@ -46,7 +46,7 @@ def table(name: str, results: Path | None = None, evaluation: str = "linear", pr
     """The main lines of an evaluation in Markdown, of all protocols or of one, and how to read them; of one split with
     intervals and gains, and with costs where they are kept.
     """
-    results = results or ROOT / "docs" / "results" / name / "results.csv"
+    results = results or DOCS / "results" / name / "results.csv"
     with TemporaryDirectory() as folder:
         chosen = _of_protocol(results, protocol, Path(folder)) if protocol else results
         tables = {each.evaluation: each for each in read_tables(chosen, _naming(name))}
@@ -78,7 +78,7 @@ def filled(text: str) -> str:
 
     def block(found: re.Match[str]) -> str:
         name, evaluation, protocol = found["name"], found["evaluation"] or "linear", found["protocol"] or ""
-        kept = ROOT / "docs" / "results" / name / f"{evaluation}.md"
+        kept = DOCS / "results" / name / f"{evaluation}.md"
         text = f"\n{kept.read_text(encoding='utf-8')}\n" if kept.exists() else table(name, None, evaluation, protocol)
         return found[1] + text + found["end"]
 
@@ -88,7 +88,7 @@ def filled(text: str) -> str:
 def draw(target: Path) -> None:
     """The figure of NW-UCLA, cross view."""
     naming = _naming("nwucla")
-    tables = read_tables(ROOT / "docs" / "results" / "nwucla" / "results.csv", naming)
+    tables = read_tables(DOCS / "results" / "nwucla" / "results.csv", naming)
     with TemporaryDirectory() as folder, drawing(("svg",)):
         (drawn,) = draw_accuracy(tables[0], ("nwucla", "xview"), Path(folder), naming)
         shutil.copyfile((Path(folder) / drawn.file).with_suffix(".svg"), target)

@@ -1,8 +1,9 @@
 """What the streams of a method share, from the scores of single test clips that linear evaluation keeps.
 
-    python docs/results/nwucla/streams.py results/nwucla/nwucla/xview linear crossclr ikem-3 skeletonclr-6 ikem-6
+    python docs/results/nwucla/streams.py linear crossclr ikem-3 ikem-6 --splits results/nwucla/nwucla/xview
 
-A row for each method, each figure the mean over its seeds ± their sample deviation, percent:
+A row for each method, each figure the mean over its seeds ± their sample deviation, percent. The test clips of several
+splits are taken together.
 
 - streams: mean top-1 of the single streams; fused: top-1 of their fusion.
 - shared errors: of the test clips that at least one of two streams gets wrong, the share that both get wrong, mean of
@@ -15,7 +16,7 @@ bootstrap of comparisons.csv, which has equal numbers of streams only.
 
 from __future__ import annotations
 
-import sys
+from argparse import ArgumentParser
 from itertools import combinations
 from pathlib import Path
 
@@ -48,20 +49,30 @@ def _fused(errors: dict[str, np.ndarray]) -> np.ndarray:
     return next(wrong for name, wrong in errors.items() if "+" in name).astype(float)
 
 
-def main(split: Path, evaluation: str, methods: list[str]) -> None:
-    """Print both tables."""
-    runs = {
-        method: {
-            int(path.parts[-4].removeprefix("seed")): read_errors(path)
-            for path in sorted(split.glob(f"seed*/linear/{method}/{evaluation}.scores.safetensors"))
+def runs_of(method: str, evaluation: str, splits: list[Path]) -> dict[int, dict[str, np.ndarray]]:
+    """For each seed that all splits have what `read_errors` gives, the clips of all splits one after the other."""
+    pattern = f"seed*/*/{method}/{evaluation}.scores.safetensors"
+    found = [{path.parts[-4]: read_errors(path) for path in split.glob(pattern)} for split in splits]
+    seeds = sorted(set.intersection(*map(set, found)))
+    if not seeds:
+        raise SystemExit(f"no scores of {method} in {evaluation}: {', '.join(map(str, splits))}")
+    return {
+        int(seed.removeprefix("seed")): {
+            stream: np.concatenate([errors[seed][stream] for errors in found]) for stream in found[0][seed]
         }
-        for method in methods
+        for seed in seeds
     }
+
+
+def main(evaluation: str, methods: list[str], splits: list[Path]) -> None:
+    """Print both tables."""
+    runs = {method: runs_of(method, evaluation, splits) for method in methods}
     print(f"| {' | '.join(HEADER)} |\n| --- |{' ---: |' * 6}")
     for method, seeds in runs.items():
         found = np.array([measures(errors) for errors in seeds.values()])
-        deviations = found.std(axis=0, ddof=1) if len(found) > 1 else np.full(5, np.nan)
-        cells = [f"{mean:.1f} ± {dev:.1f}" for mean, dev in zip(found.mean(axis=0), deviations, strict=True)]
+        cells = [f"{mean:.1f}" for mean in found.mean(axis=0)]
+        if len(found) > 1:
+            cells = [f"{mean} ± {dev:.1f}" for mean, dev in zip(cells, found.std(axis=0, ddof=1), strict=True)]
         print(f"| {method} | {len(found)} | {' | '.join(cells)} |")
     print("\n| method | against | difference | 95 % interval |\n| --- | --- | ---: | ---: |")
     for one, other in combinations(methods, 2):
@@ -72,4 +83,9 @@ def main(split: Path, evaluation: str, methods: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])
+    parser = ArgumentParser(description="What the streams of a method share.")
+    parser.add_argument("evaluation")
+    parser.add_argument("methods", nargs="+")
+    parser.add_argument("--splits", nargs="+", type=Path, required=True, help="folders of a dataset's splits")
+    options = parser.parse_args()
+    main(options.evaluation, options.methods, options.splits)
