@@ -9,7 +9,7 @@
 # make schema    config/schema.json, by which editors check a config
 # make readme    the tables and the figure of README.md, from docs/results
 # make nwucla    the tables of docs/nwucla-results.md and the figure of README.md, from all_sqe.zip in data/ (hours)
-# make nwucla-search    the search of docs/results/nwucla/search.md, from the same file (hours)
+# make nwucla-search    the trainings of docs/results/nwucla/search.md that have a config (hours)
 # make site      the documentation as a web site, in site/
 # make bench     timings against a plain transcription
 PYTHON ?= python3.11

@@ -166,7 +166,7 @@ def show(folder: Annotated[Path, typer.Argument(help="Folder with results.csv.")
 @app.command()
 def fuse(
     result: Annotated[Path, typer.Argument(help="File of an evaluation, such as .../linear/ikem-3/linear.json.")],
-    weights: Annotated[list[str], typer.Argument(help="Weight of each stream: joint=0.6 motion=0.6 bone=0.4.")],
+    weights: Annotated[list[str], typer.Argument(help="Weight of each stream: joint=0.6 motion=0.4 bone=0.6.")],
     label_subset: Annotated[int | None, typer.Option(help="Number of the label subset, where there are some.")] = None,
     condition: Annotated[str, typer.Option(help="Condition of the evaluation, where it has some.")] = "",
 ) -> None:

@@ -118,7 +118,7 @@ def fuse(
     """Late fusion: the weighted sum of the scores of several rows, (n, K).
 
     Three-stream tables of the field weigh joint, motion and bone of separately trained classifiers so, for instance by
-    0.6, 0.6 and 0.4 in Zhang et al. 2023 (HiCLR, AAAI).
+    0.6, 0.4 and 0.6 in the published code of AimCLR (Guo et al. 2022, AAAI).
 
     Args:
         scores: (n, K) by `row_key`.
