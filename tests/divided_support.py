@@ -29,6 +29,7 @@ def job_in(folder: Path) -> Any:
         settings={"kind": "ikem", "threads": 1, "backend": "auto", "precision": "float32"}, output=folder / "state",
         digest="", title="test", checkpoint_digest="", checkpoint=lambda: folder / "checkpoint", log=None,
         asked_to_leave=False, saving=leaving.saving, leave_if_asked=leaving.leave_if_asked,
+        began=0.0,
     )  # fmt: skip
 
 

@@ -23,6 +23,10 @@ class RunningJob(Protocol):
     title: str
 
     @property
+    def seconds(self) -> float:
+        """How long it has computed, with what it did before it was resumed."""
+
+    @property
     def checkpoint_digest(self) -> str:
         """The digest that a checkpoint must carry to be used."""
 

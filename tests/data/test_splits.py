@@ -24,6 +24,7 @@ from ikem.files import write_json
 from ikem.settings.data import Counts, Decode, Prepare, Protocol
 from ikem.settings.loading import build_config
 from ikem.skeleton import load_skeleton
+from ikem.workflow.plan import Plan
 
 
 def table(count=60, classes=5):
@@ -169,6 +170,27 @@ def test_as_many_class_names_as_classes(classes, empty):
     else:
         with pytest.raises(InputError, match=empty):
             make_split(table(), protocol, classes=classes)
+
+
+def test_so_many_classes_may_have_no_clip(caplog):
+    protocol = Protocol(column="subject", train=(1, 3))
+    assert make_split(table(), protocol, classes=7, absent_classes=2)["complete"]
+    assert "2 of 7 classes have no clip: labels 5, 6" in caplog.text
+    with pytest.raises(InputError, match="3 of 8 classes have no clip"):
+        make_split(table(), protocol, classes=8, absent_classes=2)
+
+
+def test_pkummd2_has_41_of_the_51_classes():
+    entry = {"dataset": "pkummd2", "protocols": ["xsub"], "methods": ["random"], "evaluations": ["linear"]}
+    settings = (
+        Plan(build_config({"benchmark": [entry]})).job("split", {"dataset": "pkummd2", "protocol": "xsub"}).settings
+    )
+    assert (settings["classes"], settings["absent_classes"]) == (51, 10)
+    samples = table(classes=41).assign(cross_subject=lambda frame: frame["part"])
+    protocol = Protocol(**settings["protocol"])
+    assert make_split(samples, protocol, False, settings["classes"], absent_classes=settings["absent_classes"])[
+        "complete"
+    ]
 
 
 def test_rejected_clips_are_not_called_absent(tmp_path):

@@ -55,6 +55,13 @@ def jobs_of(plan: Plan, kind: str):
     return [job for job in plan.all_jobs() if job.name.kind == kind]
 
 
+def test_where_nothing_is_trained_a_typical_rate_stands(tmp_path) -> None:
+    changes = {"results": str(tmp_path / "results"), "benchmark": [{**FEW, "methods": ["random"]}]}
+    found = estimate(Plan(load_config(TINY, changes=changes)), cores=2, gpus=0)
+    assert found.rates == {}
+    assert 0 < found.wall_seconds < 600
+
+
 def test_the_peak_is_of_what_lives_at_the_same_time() -> None:
     weight = torch.empty(1000, device="meta", requires_grad=True)  # was there before
     with Counts() as counts:

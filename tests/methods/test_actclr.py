@@ -383,6 +383,7 @@ def test_phases(prepared):
     ("changes", "message"),
     [
         ({"start": "pstl"}, "methods.actclr.start: 'pstl' has no projection head"),
+        ({"start": "actclr"}, "methods.actclr.start: actclr starts from actclr, without an end"),
         ({"modalities": ["bone"]}, "methods.actclr.modalities: aimclr has no bone"),
         ({"recipe": "tiny-bigru"}, "methods.actclr.recipe: its encoder is not that of aimclr"),
         ({"phases": [{"until": 3, "normal": 1, "strong": 1}] * 2}, "phases: each must end later"),
@@ -392,3 +393,10 @@ def test_phases(prepared):
 def test_options_are_checked(changes, message):
     with pytest.raises(InputError, match=message):
         load_config(*EVERY_METHOD, changes={"methods": {"actclr": changes}})
+
+
+def test_an_entry_that_only_teaches_is_checked():
+    block = {"dataset": "tiny", "protocols": ["xsub"], "methods": ["student"], "evaluations": ["linear"]}
+    methods = {"actclr": {"modalities": ["joint", "bone"]}, "student": {"teacher": "actclr"}}
+    with pytest.raises(InputError, match="aimclr has no bone"):
+        load_config(*EVERY_METHOD, changes={"methods": methods, "benchmark": [block]})

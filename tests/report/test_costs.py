@@ -7,6 +7,7 @@ import pytest
 
 from ikem.encoders.stgcn.encoder import STGCN
 from ikem.encoders.stgcn.network import block_widths
+from ikem.encoders.transformer.encoder import Transformer
 from ikem.errors import InputError
 from ikem.report.costs import Cost, costs_of, count, read_costs, write_costs
 from ikem.report.summary import Cell
@@ -31,6 +32,18 @@ def test_operations_are_those_counted_by_hand() -> None:
     counted, gflops = count(STGCN(kind="stgcn", hidden_channels=2, hidden_dim=8), "ntu25", 16)
     assert counted == parameters
     assert gflops * 1e9 == 2 * products
+
+
+def test_operations_of_attention_count() -> None:
+    """Two products of all pairs of tokens in each block, beside the four projections and the perceptron."""
+    blocks, width, frames, joints = 3, 8, 16, 25
+    options = {"frames": frames, "segment": 4, "heads": 2, "mlp_ratio": 1, "hidden_dim": width}
+    one, more = (
+        count(Transformer(kind="transformer", blocks=n, **options), "ntu25", frames)[1] for n in (1, 1 + blocks)
+    )
+    tokens = frames // 4 * joints
+    products = tokens * width * width * (4 + 2) + 2 * tokens * tokens * width
+    assert (more - one) * 1e9 == pytest.approx(2 * products * blocks)
 
 
 def test_training_time_is_of_all_that_the_encoders_need(tmp_path: Path) -> None:

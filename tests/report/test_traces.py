@@ -32,6 +32,12 @@ def test_entries_that_are_one_row_have_one_figure(tmp_path: Path) -> None:
     expected = [("skeletonclr", "skeletonclr-two"), ("student", "student")]
     assert sorted((file.method, file.path.parent.name) for file in traces.confusions) == expected
     assert sorted((file.method, file.path.parent.name) for file in traces.embeddings) == expected
+    (result,) = (job.output for *_, keys, job in plan.cells() if keys["method"] == "student")
+    result.unlink()
+    confusions = traces_of(plan, naming_of(plan.config)).confusions
+    assert [file.method for file in confusions] == ["skeletonclr"], (
+        "a matrix without its result may be of other settings"
+    )
     run = tmp_path / "tiny" / "xsub" / "seed0"
     drawn = [(curve.panel, str(curve.path.parent.relative_to(run))) for curve in traces.curves]
     assert sorted(drawn) == [

@@ -14,7 +14,7 @@ from ikem.modalities import MODALITIES
 from ikem.schema import ModalityName
 from ikem.settings.benchmark import Config
 from ikem.settings.loading import build_config, command_line_values, load_config
-from ikem.settings.training import SGD, StepDecay
+from ikem.settings.training import SGD, CosineDecay, StepDecay
 from ikem.workflow.plan import Plan
 
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
@@ -152,6 +152,15 @@ def test_a_config_changes_single_keys_of_the_library() -> None:
     assert method.kind == "ikem"
     assert method.top_k == 3
     assert method.modalities == tuple(MODALITIES)
+
+
+def test_another_kind_replaces_what_the_library_says() -> None:
+    config = build_config(changed("recipes.pstl", {"schedule": {"decay": {"kind": "step", "epoch": 100}}}))
+    schedule = config.recipes["pstl"].schedule
+    assert (schedule.decay, schedule.epochs) == (StepDecay(epoch=100), 150)
+    assert build_config(changed("recipes.pstl", {"schedule": {"decay": {"warmup_epochs": 3}}})).recipes[
+        "pstl"
+    ].schedule.decay == CosineDecay(warmup_epochs=3, warmup_from_zero=True)
 
 
 def test_published_protocol_is_the_default() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from ikem.files import digest_of
 from ikem.settings.loading import load_config
 from ikem.training.checkpoint import save_tensors
 from ikem.workflow.plan import Job, Plan
-from ikem.workflow.run_context import checkpoint_digest
+from ikem.workflow.run_context import RunContext, checkpoint_digest, running
 from ikem.workflow.staleness import outputs_of
 from ikem.workflow.status import State, failures_of, state_of
 from job_support import write_config
@@ -111,6 +112,18 @@ def test_what_it_is_built_on_has_to_run_first(plan: Plan) -> None:
     write_checkpoint(job, {"digest": digest(job), "progress": {"epoch": 2, "step": 1}})
     job_of(plan, "split").output.write_text("edited")
     assert state_of(job).remark.endswith("; is built on split tiny xsub, which has changed since it was written")
+
+
+def test_time_before_an_interruption_counts(plan: Plan) -> None:
+    job = unfinished(plan, "ikem", LEFT)
+    inputs = {name: part.output for name, part in job.inputs.items()}
+    write_checkpoint(job, {"digest": "of other settings", "seconds": 9000.0}, "old")
+    assert RunContext(job.settings, job.output, inputs).seconds < 100
+    write_checkpoint(job, {"digest": digest(job), "progress": {"epoch": 2, "step": 1}, "seconds": 3000.0})
+    assert 3000 <= RunContext(job.settings, job.output, inputs).seconds < 3100
+    with running(job.settings, job.output, inputs):
+        job.output.write_text("a state")
+    assert 3000 <= json.loads(job.record.read_text())["seconds"] < 3100
 
 
 def test_fine_tuning_resumes_at_the_modality_it_was_at(plan: Plan) -> None:

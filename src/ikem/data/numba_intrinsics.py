@@ -1,6 +1,6 @@
 """Compiling, and the few machine instructions on words of eight bytes that numba does not offer by itself.
 
-numba keeps compiled code by the date of the file that is compiled: after a change here, touch `kernels.py` too.
+numba keeps compiled code by the date of the file that is compiled: after a change here, touch `number_parser.py` too.
 """
 
 from __future__ import annotations

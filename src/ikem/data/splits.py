@@ -37,7 +37,8 @@ def split_job(job: RunningJob, prepared: Path) -> None:
     protocol = Protocol(**job.settings["protocol"])
     rejected = prepared.parent.parent / "decoded" / "rejected.csv"
     try:
-        split = make_split(samples, protocol, job.settings["partial"], job.settings["classes"], rejected)
+        classes, absent = job.settings["classes"], job.settings.get("absent_classes", 0)
+        split = make_split(samples, protocol, job.settings["partial"], classes, rejected, absent)
     except InputError as error:
         raise InputError(error.message, location=error.location or str(job.output), hint=error.hint) from None
     if split["unused"]:
@@ -60,6 +61,7 @@ def make_split(
     partial: bool = False,
     classes: int | None = None,
     rejected: Path | None = None,
+    absent_classes: int = 0,
 ) -> dict[str, Any]:
     """Training and test clips of a protocol.
 
@@ -69,6 +71,7 @@ def make_split(
         partial: whether other counts than the published ones may be.
         classes: number of classes of the dataset, if it is known.
         rejected: rejected.csv of the decoding, for the message about clips that are missing.
+        absent_classes: how many of the `classes` may have no clip.
 
     Returns:
         `train`, `test`: indices into the table, ascending. `complete`: whether the counts are the published ones (true
@@ -120,7 +123,7 @@ def make_split(
             raise InputError(f"no clip {part}: values of {protocol.column} are {', '.join(known[:20])}")
     if samples["label"][trains].nunique() < 2:
         raise InputError("the clips that train are of one class only; there is nothing to distinguish")
-    _check_every_class(samples["label"], classes, partial)
+    _check_every_class(samples["label"], classes, partial, absent_classes)
     return {
         "train": np.flatnonzero(trains).tolist(),
         "test": np.flatnonzero(tests).tolist(),
@@ -143,14 +146,17 @@ def _check_labels(labels: pd.Series, classes: int | None) -> None:
         )
 
 
-def _check_every_class(labels: pd.Series, classes: int | None, partial: bool) -> None:
-    """Raise InputError if a class that has a name has no clip; a warning if the data is partial or has no names."""
+def _check_every_class(labels: pd.Series, classes: int | None, partial: bool, absent: int) -> None:
+    """Raise InputError if more classes that have a name have no clip than may; a warning if the data is partial or has
+    no names.
+    """
     count = classes or int(labels.max()) + 1
     empty = sorted(set(range(count)) - set(labels))
     shown = ", ".join(map(str, empty[:10])) + (", ..." if empty[10:] else "")
     message = f"{len(empty)} of {count} classes have no clip: labels {shown}"
-    if empty and classes is not None and not partial:
-        raise InputError(message, hint="Correct datasets.NAME.class_names, or set datasets.NAME.partial: true")
+    if len(empty) > absent and classes is not None and not partial:
+        hint = "Correct datasets.NAME.class_names, say how many may be absent (absent_classes), or set partial: true"
+        raise InputError(message, hint=hint)
     if empty:
         logger.warning("%s", message)
 

@@ -15,6 +15,9 @@ from ikem.workflow.plan import Job
 MEASURED_SECONDS = 5.0
 """Of the measurement, all encoders together."""
 
+TYPICAL_RATE = 3e10
+"""FLOP a second of a core where nothing is trained, so that nothing is measured; see docs/performance.md."""
+
 
 def measure(jobs: list[Job], steps: Steps, at_once: int) -> dict[str, float]:
     """FLOP a second on this CPU, of each encoder among training jobs, while `at_once` processes compute.
@@ -45,4 +48,6 @@ def encoder_key(job: Job) -> str:
 
 def rate_of(job: Job, rates: Mapping[str, float]) -> float:
     """The rate of a job's encoder; of one that was not measured, the mean of the others."""
+    if not rates:
+        return TYPICAL_RATE
     return rates.get(encoder_key(job)) or sum(rates.values()) / len(rates)

@@ -45,7 +45,7 @@ def traces_of(plan: Plan, naming: Naming) -> Traces:
         for evaluation, keys, job in plan.cells("linear")
         if plan.config.evaluations[evaluation].target is None and widest[_place(keys, naming)] == keys["method"]
         for path in [job.output.with_name(f"{job.output.stem}.confusion.npz")]
-        if path.exists()
+        if path.exists() and job.output.exists()  # without its result it may be of other settings
     ]
     curves: dict[tuple[tuple[str, str, str], Path], Curve] = {}
     embeddings = []

@@ -188,6 +188,8 @@ class Dataset(Settings):
     """Samples to leave out: a list that comes with the package, by name."""
     class_names: tuple[Title, ...] = Field((), strict=False, max_length=1000)
     """Names of the classes, in order of their label; empty: the labels' numbers."""
+    absent_classes: int = Field(0, ge=0, le=1000)
+    """How many of the named classes may have no clip: PKU-MMD II has 41 of the 51 of PKU-MMD I, under their labels."""
     protocols: dict[Name, Protocol] = Field(min_length=1)
     """Splits."""
     decode: Decode = Decode()

@@ -107,8 +107,14 @@ def _library() -> dict[str, Any]:
     return library
 
 
-def _lay_over(below: Any, above: Any) -> Any:
-    """Mappings are merged key by key, everything else is replaced."""
-    if isinstance(below, dict) and isinstance(above, Mapping):
-        return below | {key: _lay_over(below.get(key), value) for key, value in above.items()}
-    return dict(above) if isinstance(above, Mapping) else above
+def _lay_over(below: Any, above: Any, depth: int = 0) -> Any:
+    """Mappings are merged key by key, everything else is replaced; so is, within an entry (section, name, key), a
+    mapping of another `kind`, whose keys mean nothing for the new one.
+    """
+    if not isinstance(above, Mapping):
+        return above
+    if not isinstance(below, dict) or (
+        depth >= 3 and {"kind"} <= below.keys() & above and below["kind"] != above["kind"]
+    ):
+        return dict(above)
+    return below | {key: _lay_over(below.get(key), value, depth + 1) for key, value in above.items()}

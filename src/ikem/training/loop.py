@@ -171,7 +171,8 @@ def _save(job: RunningJob, checkpoint: Path, trainer: Trainer, progress: dict[st
         "sums": list(progress["sums"].items()),
         "history": [list(row.items()) for row in progress["history"]],
     }
-    save_tensors(checkpoint, tensors, {"digest": job.checkpoint_digest, "progress": ordered})
+    about = {"digest": job.checkpoint_digest, "progress": ordered, "seconds": job.seconds}
+    save_tensors(checkpoint, tensors, about)
     logger.info("checkpoint written (epoch %d, step %d)", progress["epoch"] + 1, progress["step"])
 
 

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -52,7 +53,13 @@ class JobPart:
     title: str
     checkpoint_digest: str
     checkpoint_path: Path
+    began: float
     leaving: Leaving
+
+    @property
+    def seconds(self) -> float:
+        """How long the job has computed; the clock is that of the machine."""
+        return time.monotonic() - self.began
 
     @property
     def asked_to_leave(self) -> bool:
@@ -87,7 +94,7 @@ def run_divided(job: RunContext, work: Work, devices: Sequence[torch.device]) ->
         RuntimeError: it failed with another error; the text has its traceback.
     """
     part = JobPart(
-        job.settings, job.output, job.digest, job.title, job.checkpoint_digest, job.checkpoint(), Leaving()
+        job.settings, job.output, job.digest, job.title, job.checkpoint_digest, job.checkpoint(), job.began, Leaving()
     )  # fmt: skip
     logging.getLogger(mp.spawn.__module__).setLevel(logging.ERROR)  # it names each process that it ends
     reports = mp.get_context("spawn").SimpleQueue()

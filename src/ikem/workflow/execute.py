@@ -38,7 +38,7 @@ def run_job(
     """
     use_threads(int(str(settings.get("threads", 1))))
     with running(settings, output, inputs, log) as job:
-        if "backend" in settings:
-            load("ikem.kernels.dispatch:use_backend")(settings["backend"])
+        # Also where a job has no such setting: in this process another one may have chosen.
+        load("ikem.kernels.dispatch:use_backend")(settings.get("backend", "auto"))
         with for_dataset(job.dataset):
             job.others.extend(load(JOB_TYPES[str(settings["kind"])].run)(job, inputs, options))

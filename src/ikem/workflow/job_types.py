@@ -86,6 +86,8 @@ def _prepare(config: Config, keys: Keys) -> Description:
 
 def _modality(config: Config, keys: Keys) -> Description:
     settings = {"modality": keys["modality"], **_skeleton(config, keys)}
+    if config.compute.backend != "auto":  # left out otherwise: results from before it was a setting keep their digest
+        settings["backend"] = config.compute.backend
     return settings, {"prepared": job_name("prepare", subset(keys, "dataset"))}
 
 
@@ -95,6 +97,7 @@ def _split(config: Config, keys: Keys) -> Description:
         "protocol": dataset.protocols[keys["protocol"]].job_settings(),
         "partial": dataset.partial,
         "classes": len(dataset.class_names) or None,
+        **({"absent_classes": dataset.absent_classes} if dataset.absent_classes else {}),
     }
     return settings, {"prepared": job_name("prepare", subset(keys, "dataset"))}
 

@@ -44,6 +44,7 @@ class RunContext:
         title: the job in words, as `status` shows it.
         log: file of its log.
         processes: number of processes that share its training.
+        began: when it began by `time.monotonic`; earlier by what it had computed before it was resumed.
         others: files that the job writes next to its output.
     """
 
@@ -66,12 +67,30 @@ class RunContext:
         self.title, self.log, self.processes = title, log, 1
         self.inputs = {name: _check_input(name, path, self.settings) for name, path in inputs.items()}
         self._leaving = leaving or Leaving()
+        self.began = time.monotonic() - self._earlier_seconds()
 
     @property
     def dataset(self) -> str:
         """The dataset entry that the job belongs to, by its output's path; "NAME" if that is no path of a plan."""
         words = self.title.split(" ")
         return words[1] if len(words) > 1 and os.sep not in words[1] else "NAME"
+
+    @property
+    def seconds(self) -> float:
+        """How long it has computed, with what it did before it was resumed."""
+        return time.monotonic() - self.began
+
+    def _earlier_seconds(self) -> float:
+        """What its checkpoints say; the latest of several parts counts from the start of the job."""
+        from ikem.training.checkpoint import load_tensors  # torch takes seconds, and a checkpoint is rare
+
+        seconds = 0.0
+        for path in checkpoints_of(self.output):
+            with contextlib.suppress(InputError):  # a damaged one: its training says so, and starts again
+                _, about = load_tensors(path)
+                if isinstance(about, dict) and about.get("digest") == self.checkpoint_digest:
+                    seconds = max(seconds, about["seconds"])
+        return seconds
 
     def checkpoint(self, part: str = "") -> Path:
         """Where the job keeps a checkpoint while it runs: no output of a rule, so nothing deletes it."""
@@ -179,15 +198,16 @@ def running(
     ):
         logger.info("%s%s", START, title)
         _remove_unfinished(output)
-        started, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
+        started = datetime.datetime.now(datetime.UTC)
         job = RunContext(settings, output, inputs, leaving, title, log)
         yield job
         with job.saving():
-            _conclude(job, started, time.monotonic() - clock)
+            _conclude(job, started)
 
 
-def _conclude(job: RunContext, started: datetime.datetime, seconds: float) -> None:
+def _conclude(job: RunContext, started: datetime.datetime) -> None:
     """Write run.json, then remove the checkpoints: killed in between, the job has lost nothing."""
+    seconds = job.seconds
     files = {path.name: path for path in (job.output, *job.others)}
     write_json(
         record_path(job.output),

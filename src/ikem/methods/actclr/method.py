@@ -101,14 +101,31 @@ class ActCLR(MethodOptions):
         if self.start not in known:
             allowed = f"{nearest(self.start, known)}; allowed are {', '.join(known)}"
             raise ValueError(f"methods.{entry}.start: {self.start!r} has no projection head{allowed}")
-        if not any(entry in block.methods for block in config.benchmark):
-            return  # an entry of the library that nothing runs
+        started = [entry]
+        while (first := getattr(config.methods[started[-1]], "start", None)) in config.methods:
+            if first in started:
+                raise ValueError(f"methods.{entry}.start: {' starts from '.join([*started, first])}, without an end")
+            started.append(first)
+        if entry not in _entries_that_run(config):
+            return  # an entry of the library
         start = config.methods[self.start]
         missing = [name for name in self.modalities if name not in start.modalities]
         if missing:
             raise ValueError(f"methods.{entry}.modalities: {self.start} has no {', '.join(missing)}")
         if config.recipes[self.recipe].encoder != config.recipes[start.recipe].encoder:
             raise ValueError(f"methods.{entry}.recipe: its encoder is not that of {self.start}, which it starts from")
+
+
+def _entries_that_run(config: Config) -> set[str]:
+    """The entries of the benchmark, and those that they start from or learn from."""
+    found: set[str] = set()
+    waiting = [name for block in config.benchmark for name in block.methods]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name in config.methods:
+            found.add(name)
+            waiting += [getattr(config.methods[name], key, "") for key in ("start", "teacher")]
+    return found
 
 
 def _settings(context: StageContext) -> dict[str, Any]:
