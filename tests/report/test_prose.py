@@ -36,7 +36,17 @@ def test_sentences_say_what_was_done() -> None:
         "train, all others test: 60 training clips, 40 test clips."
     ]
     assert "300 epochs, batches of 128, SGD, learning rate 0.1, lowered after epoch 250" in words["Schedule"][0]
+    assert "learn alone for the first 150 epochs. Queue of 32768 keys, temperature 0.07" in words["Schedule"][0]
     assert words["Schedule"][-1] == "Seeds 0, 1."
+
+
+def test_a_method_without_a_queue_and_a_second_stage_has_none_in_words() -> None:
+    block = {"dataset": "ntu60", "protocols": ["xsub"], "methods": ["pstl"], "evaluations": ["linear"]}
+    config = build_config({"benchmark": [block]})
+    assert describe(config, naming_of(config), [], [])["Schedule"][0] == (
+        "PSTL: 150 epochs, batches of 128, ADAM, learning rate 0.005 after 10 epochs of warm-up, lowered by half a "
+        "cosine; computed in float32."
+    )
 
 
 def test_entries_that_are_one_row_are_described_once() -> None:

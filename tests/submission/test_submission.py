@@ -142,10 +142,10 @@ def test_other_settings_are_found(packed: Path, tmp_path: Path) -> None:
 
 
 def test_options_that_are_newer_than_a_submission_are_no_difference(packed: Path, tmp_path: Path) -> None:
-    """As a version would have written it that did not have `drop_last`; but with another value it is one."""
+    """As a version would have written it that did not have `drop_last`; another value, or a config with it, is one."""
 
-    def older(submission: Path, faster: bool) -> Path:
-        """Without the option in records and config; the config with another learning rate if it is `faster`."""
+    def older(submission: Path, faster: bool = False, asked: bool = False) -> Path:
+        """Without the option in records and, unless `asked`, config, which has another rate if it is `faster`."""
         digests: dict[str, str] = {}
         with zipfile.ZipFile(packed) as source, zipfile.ZipFile(submission, "w") as target:
             records = {name: json.loads(source.read(name)) for name in source.namelist() if name.endswith(".run.json")}
@@ -164,15 +164,17 @@ def test_options_that_are_newer_than_a_submission_are_no_difference(packed: Path
                 content = json.dumps(records[name]).encode() if name in records else source.read(name)
                 if name == PLAN:
                     plan = json.loads(content)
-                    plan["config"]["recipes"]["tiny"].pop("drop_last")
+                    for recipe in [] if asked else plan["config"]["recipes"].values():
+                        recipe.pop("drop_last")
                     plan["config"]["recipes"]["tiny"]["schedule"]["learning_rate"] *= 2 if faster else 1
                     content = json.dumps(plan).encode()
                 target.writestr(name, content)
         return submission
 
-    assert not check(older(tmp_path / "older.zip", False)).problems
-    problems = check(older(tmp_path / "other.zip", True)).problems
-    assert any("under other settings" in problem for problem in problems)
+    assert not check(older(tmp_path / "older.zip")).problems
+    for name, change in (("faster", {"faster": True}), ("asked", {"asked": True})):
+        problems = check(older(tmp_path / f"{name}.zip", **change)).problems
+        assert any("under other settings" in problem for problem in problems), name
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,7 @@ class Method:
         stages: in order; the last one's states hold the encoders.
         ranked: whether it may be the best of a column; not so the untrained floor and the ceiling with labels.
         teaches: whether relational distillation may learn from it: its states hold features of a projection head.
+        queue: whether it contrasts clips with a queue of keys, as `contrast` of a recipe says.
         summary: a sentence for the documentation.
     """
 
@@ -126,6 +127,7 @@ class Method:
     source: Source | None = None
     ranked: bool = True
     teaches: bool = False
+    queue: bool = True
 
     @property
     def independent_modalities(self) -> bool:

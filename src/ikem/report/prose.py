@@ -109,19 +109,26 @@ def _recipe(config: Config, naming: Naming, name: str, methods: Sequence[str]) -
     recipe = config.recipes[name]
     users = ", ".join(naming.method(method) for method in methods if _follows(config, method, name))
     contrast = recipe.contrast
-    return (
-        f"{users}: {_schedule(recipe.schedule)}; modalities that learn from each other in a second stage learn alone "
-        f"for the first {recipe.stage1_epochs} epochs. Queue of {contrast.queue_size} keys, temperature "
-        f"{contrast.temperature:g}, key momentum {contrast.key_momentum:g}; computed in {recipe.precision}."
-    )
+    kinds = {config.methods[method].kind for method in methods if _follows(config, method, name)}
+    text = f"{users}: {_schedule(recipe.schedule)}"
+    if any(len(METHODS[kind].stages) > 1 for kind in kinds):
+        text += "; modalities that learn from each other in a second stage learn alone for the first "
+        text += f"{recipe.stage1_epochs} epochs"
+    if any(METHODS[kind].queue for kind in kinds):
+        text += f". Queue of {contrast.queue_size} keys, temperature {contrast.temperature:g}, key momentum "
+        text += f"{contrast.key_momentum:g}"
+    return f"{text}; computed in {recipe.precision}."
 
 
 def _schedule(schedule: Schedule) -> str:
-    decay = getattr(schedule.decay, "epoch", None)
     text = (
         f"{schedule.epochs} epochs, batches of {schedule.batch_size}, {schedule.optimizer.kind.upper()}, learning rate "
+        f"{schedule.learning_rate:g}"
     )
-    return f"{text}{schedule.learning_rate:g}" + (f", lowered after epoch {decay}" if decay else "")
+    if schedule.decay.kind == "cosine":
+        warm_up = schedule.decay.warmup_epochs
+        return f"{text}{f' after {warm_up} epochs of warm-up' if warm_up else ''}, lowered by half a cosine"
+    return text + (f", lowered after epoch {schedule.decay.epoch}" if schedule.decay.epoch else "")
 
 
 def _hardware(records: Sequence[Record]) -> list[str]:

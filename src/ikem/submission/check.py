@@ -75,7 +75,7 @@ def check(path: Path) -> Verdict:
         InputError: it cannot be read, or is not in form.
     """
     with opened(path) as submission:
-        plan = _plan(submission)
+        plan, options = _plan(submission)
         verdict = Verdict(submission.claim, naming_of(plan.config))
         jobs = {
             (keys["dataset"], keys["protocol"], keys["method"], evaluation, int(keys["seed"])): job
@@ -93,7 +93,7 @@ def check(path: Path) -> Verdict:
             if name not in jobs:
                 verdict.problems.append(f"{words}: the config does not ask for it")
                 continue
-            verdict.problems += _records(submission, plan, jobs[name], checked)
+            verdict.problems += _records(submission, plan, options, jobs[name], checked)
             with submission.file(_member(plan, jobs[name].output)) as path:
                 if read_rows(path) != claimed:
                     verdict.problems.append(f"{words}: the claim is not what {path.name} says")
@@ -105,20 +105,29 @@ def check(path: Path) -> Verdict:
     return verdict
 
 
-def _plan(submission: Submission) -> Plan:
+def _plan(submission: Submission) -> tuple[Plan, set[str]]:
+    """The plan, and the names of all options of its config as it was packed."""
     try:
         content = json.loads(submission.read(PLAN))
         config = content["config"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise submission.error(f"{PLAN} is not in form ({error})") from error
-    return Plan(build_config(config, location=f"{submission.path}: {PLAN}"))
+    return Plan(build_config(config, location=f"{submission.path}: {PLAN}")), set(_names(config))
+
+
+def _names(value: Any) -> Iterator[str]:
+    """The keys of a mapping, of those in it, and of those in lists."""
+    if isinstance(value, dict):
+        yield from value
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _names(part)
 
 
 def _member(plan: Plan, path: Path) -> str:
     return RESULTS + path.relative_to(plan.config.results).as_posix()
 
 
-def _records(submission: Submission, plan: Plan, job: Job, checked: set[JobName]) -> Iterator[str]:
+def _records(submission: Submission, plan: Plan, options: set[str], job: Job, checked: set[JobName]) -> Iterator[str]:
     """What is wrong with the run.json of a job and of those it builds on."""
     waiting = [job]
     while waiting:
@@ -129,7 +138,7 @@ def _records(submission: Submission, plan: Plan, job: Job, checked: set[JobName]
         waiting += job.inputs.values()
         try:
             record = json.loads(submission.read(_member(plan, job.record)))
-            outputs, others = dict(record["outputs"]), _other_settings(submission, plan, job, record)
+            outputs, others = dict(record["outputs"]), _other_settings(submission, plan, options, job, record)
             inputs = {name: dict(files) for name, files in record["inputs"].items()}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             yield f"{job.title}: its run.json is not in form ({error})"
@@ -147,9 +156,9 @@ def _records(submission: Submission, plan: Plan, job: Job, checked: set[JobName]
             yield from _other_input(submission, plan, job, needed, inputs.get(needed))
 
 
-def _other_settings(submission: Submission, plan: Plan, job: Job, record: dict[str, Any]) -> bool:
+def _other_settings(submission: Submission, plan: Plan, options: set[str], job: Job, record: dict[str, Any]) -> bool:
     """Whether a job was computed under other settings than the plan's. An option that the version of then did not have
-    yet is at its default in the plan, and no difference.
+    yet, so that it is none of the `options` of the packed config, is at its default in the plan, and no difference.
     """
     settings = record["settings"]
     if record["digest"] == job.digest:
@@ -159,15 +168,19 @@ def _other_settings(submission: Submission, plan: Plan, job: Job, record: dict[s
     records = {name: json.loads(submission.read(_member(plan, part.record))) for name, part in job.inputs.items()}
     upstream = {name: found["digest"] for name, found in records.items()}
     asked = json.loads(canonical_json({**job.settings, "upstream": upstream}))
-    return bool(_known(asked, settings) != settings)
+    return bool(_known(asked, settings, options) != settings)
 
 
-def _known(asked: Any, recorded: Any) -> Any:
-    """What is asked for, without the options that a record does not have."""
+def _known(asked: Any, recorded: Any, options: set[str]) -> Any:
+    """What is asked for, without what a record does not have if it is none of the `options`."""
     if isinstance(asked, dict) and isinstance(recorded, dict):
-        return {name: _known(value, recorded[name]) for name, value in asked.items() if name in recorded}
+        return {
+            name: _known(value, recorded.get(name), options)
+            for name, value in asked.items()
+            if name in recorded or name in options
+        }
     if isinstance(asked, list) and isinstance(recorded, list) and len(asked) == len(recorded):
-        return [_known(*pair) for pair in zip(asked, recorded, strict=True)]
+        return [_known(*pair, options) for pair in zip(asked, recorded, strict=True)]
     return asked
 
 

@@ -62,6 +62,7 @@ METHOD = Method(
         arxiv="2308.07092",
     ),
     options=MAMP,
+    queue=False,
     stages=(
         Stage(
             name="mamp",

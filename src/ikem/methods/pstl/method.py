@@ -67,6 +67,7 @@ METHOD = Method(
         arxiv="2302.09018",
     ),
     options=PSTL,
+    queue=False,
     stages=(
         Stage(
             name="pstl",
