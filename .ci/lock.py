@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PYTHON = "3.11.7"  # the oldest one that the locked versions run on
+PYTHON = "3.11.2"  # the oldest one that the locked versions run on: that of Debian 12
 HEADER = f"# {{}}\n# Written by `make lock` for Python {PYTHON} or later.\n"
 CPU = "requirements-torch-cpu.txt"
 TITLES = {
