@@ -29,7 +29,7 @@ class Estimate:
         costs: of each job.
         wall_seconds: from the first job to the last, without gathering.
         splits: clips of each (dataset, protocol).
-        rates: FLOP a second of each encoder, as measured on this CPU; empty where GPUs compute.
+        rates: FLOP a second of each encoder, as measured on this CPU; empty where GPUs compute, or nothing is trained.
         gpus, cores: of the machine.
     """
 

@@ -113,8 +113,8 @@ def _lay_over(below: Any, above: Any, depth: int = 0) -> Any:
     """
     if not isinstance(above, Mapping):
         return above
-    if not isinstance(below, dict) or (
-        depth >= 3 and {"kind"} <= below.keys() & above and below["kind"] != above["kind"]
-    ):
+    if not isinstance(below, dict):
+        return dict(above)
+    if depth >= 3 and "kind" in below and "kind" in above and below["kind"] != above["kind"]:
         return dict(above)
     return below | {key: _lay_over(below.get(key), value, depth + 1) for key, value in above.items()}

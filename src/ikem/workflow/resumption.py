@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ikem.errors import InputError
 from ikem.files import digest_of
 from ikem.workflow.plan import Job
-from ikem.workflow.run_context import checkpoint_digest, checkpoints_of
+from ikem.workflow.run_context import checkpoint_about, checkpoint_digest, checkpoints_of
 from ikem.workflow.staleness import outputs_of
 
 
@@ -18,7 +17,11 @@ def resumption_of(job: Job) -> str:
     if any(files is None for files in inputs.values()):
         return "starts again"  # what it is built on is gone; that it comes out the same cannot be known
     digest = checkpoint_digest(job.settings, {name: files for name, files in inputs.items() if files is not None})
-    found = {_part_of(job, path): about for path in checkpoints_of(job.output) if (about := _about(path)) is not None}
+    found = {
+        _part_of(job, path): about
+        for path in checkpoints_of(job.output)
+        if (about := checkpoint_about(path)) is not None
+    }
     for part, about in found.items():
         if isinstance(about, dict) and about.get("digest") == digest:
             name = f" ({part.replace('.', ' ')})" if part else ""
@@ -37,13 +40,3 @@ def _epochs(job: Job) -> int:
 
 def _part_of(job: Job, path: Path) -> str:
     return path.name.removeprefix(f".{job.output.name}.").removesuffix("checkpoint").removesuffix(".")
-
-
-def _about(path: Path) -> Any:
-    """What a checkpoint says of itself; None if it is damaged."""
-    from ikem.training.checkpoint import load_tensors  # torch takes seconds; few jobs are interrupted
-
-    try:
-        return load_tensors(path)[1]
-    except InputError:
-        return None

@@ -82,15 +82,9 @@ class RunContext:
 
     def _earlier_seconds(self) -> float:
         """What its checkpoints say; the latest of several parts counts from the start of the job."""
-        from ikem.training.checkpoint import load_tensors  # torch takes seconds, and a checkpoint is rare
-
-        seconds = 0.0
-        for path in checkpoints_of(self.output):
-            with contextlib.suppress(InputError):  # a damaged one: its training says so, and starts again
-                _, about = load_tensors(path)
-                if isinstance(about, dict) and about.get("digest") == self.checkpoint_digest:
-                    seconds = max(seconds, about["seconds"])
-        return seconds
+        found = [checkpoint_about(path) for path in checkpoints_of(self.output)]
+        usable = [each for each in found if isinstance(each, dict) and each.get("digest") == self.checkpoint_digest]
+        return max((float(each["seconds"]) for each in usable), default=0.0)
 
     def checkpoint(self, part: str = "") -> Path:
         """Where the job keeps a checkpoint while it runs: no output of a rule, so nothing deletes it."""
@@ -237,6 +231,16 @@ def _conclude(job: RunContext, started: datetime.datetime) -> None:
 def checkpoints_of(output: Path) -> list[Path]:
     """The checkpoints of a job that has not ended."""
     return sorted(output.parent.glob(f".{glob.escape(output.name)}.*checkpoint"))
+
+
+def checkpoint_about(path: Path) -> Any:
+    """What a checkpoint says of itself; None if it is damaged."""
+    from ikem.training.checkpoint import load_tensors  # torch takes seconds; few jobs are interrupted
+
+    try:
+        return load_tensors(path)[1]
+    except InputError:
+        return None
 
 
 def stamp_of(path: Path) -> list[int]:
