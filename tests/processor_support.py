@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,20 @@ CHECKED_MEMORY = {
     "glibc.malloc.trim_threshold=4294967296",
     "LD_PRELOAD": "libc_malloc_debug.so.0",  # needed since glibc 2.34; without it, older ones check all the same
 }
+
+
+
+def _without_bfloat16() -> bool:
+    """Whether this is an x86 processor without AVX-512's bfloat16: to float32 and bfloat16 it is one of "AVX-512"."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return "avx512f" in flags and "avx512_bf16" not in flags
+
+
+if _without_bfloat16():
+    del PROCESSORS["AVX-512"]  # it computes as this one does
 
 processors = pytest.mark.parametrize("processor", PROCESSORS)
 

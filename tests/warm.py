@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -47,6 +48,7 @@ def _become(asked: dict) -> None:
     status = 1
     try:
         os.setsid()
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup make test` has it ignored
         with open(asked["log"], "ab") as log:
             for stream in (1, 2):
                 os.dup2(log.fileno(), stream)

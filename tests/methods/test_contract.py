@@ -53,8 +53,9 @@ def test_resumed_equals_unbroken(stage, optimizer, jobs, clips):
     steps(unbroken, clips, (0, 1))
     load_training_tensors(resumed, {name: value.clone() for name, value in training_tensors(unbroken).items()})
     assert steps(unbroken, clips, (2, 3)) == steps(resumed, clips, (2, 3))
+    found = training_tensors(resumed)
     for name, value in training_tensors(unbroken).items():
-        assert torch.equal(value, training_tensors(resumed)[name]), name
+        assert torch.equal(value, found[name]), name
 
 
 @pytest.mark.parametrize("stage", TRAINED)

@@ -72,9 +72,9 @@ def test_what_closing_terminals_and_schedulers_send_asks_to_leave(
 def test_snakemake_ends_with_the_signal_of_a_job(workshop: Workshop, tmp_path: Path) -> None:
     if not Path("/proc").is_dir():
         pytest.skip("processes are found in /proc")
-    config = write_config(tmp_path, LONGER)
+    config = write_config(tmp_path, LONGER, {"recipes": {"tiny": {"schedule": {"epochs": 400}, "stage1_epochs": 300}}})
     project = with_workflow(workshop, tmp_path)
-    output = project / "results" / workshop.job("ikem").output.relative_to(workshop.results)
+    output = project / "results" / workshop.job("momentum_contrast").output.relative_to(workshop.results)
     command = ["snakemake", str(output), "--cores", "2", "--quiet", "all", "--configfile", str(config)]
     with subprocess.Popen(
         command, cwd=project, env=snakemake_environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -82,7 +82,7 @@ def test_snakemake_ends_with_the_signal_of_a_job(workshop: Workshop, tmp_path: P
         try:
             log = project / "results" / "logs" / output.relative_to(project / "results").with_suffix(".safetensors.log")
             begun = until(
-                lambda: run.poll() is not None or (log.exists() and "epoch" in log.read_text()), 200, pause=0.002
+                lambda: run.poll() is not None or (log.exists() and "epoch 2/" in log.read_text()), 200, pause=0.002
             )
             assert begun and run.poll() is None, run.communicate(timeout=10)[1]
             os.kill(processes_of(output)[0], signal.SIGSEGV)
@@ -92,5 +92,5 @@ def test_snakemake_ends_with_the_signal_of_a_job(workshop: Workshop, tmp_path: P
                 os.killpg(run.pid, signal.SIGKILL)
     assert run.returncode == 1
     (line,) = [line for line in printed.splitlines() if "ended by SIGSEGV" in line]
-    assert line.startswith("failed: ikem tiny xsub 0 ikem-3: ended by SIGSEGV after epoch")
+    assert line.startswith("failed: momentum_contrast tiny xsub 0 tiny joint: ended by SIGSEGV after epoch")
     assert str(log.relative_to(project)) in line
