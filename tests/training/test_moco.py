@@ -198,7 +198,8 @@ def test_a_state_is_all_there_is():
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     for seed in (3, 4):
         assert step(one, first, "exchange", seed) == step(two, second, "exchange", seed)
-    assert all(torch.equal(value, two.state_dict()[key]) for key, value in one.state_dict().items())
+    found = two.state_dict()
+    assert all(torch.equal(value, found[key]) for key, value in one.state_dict().items())
 
 
 def test_stage_1_states_load_by_name():

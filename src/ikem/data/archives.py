@@ -12,6 +12,7 @@ import struct
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -47,12 +48,12 @@ class Member:
     problem: str | None = None
     path: Path | None = None
 
-    @property
+    @cached_property
     def stem(self) -> str:
         """The name without folders and ending."""
         return PurePosixPath(self.name).stem
 
-    @property
+    @cached_property
     def suffix(self) -> str:
         """The ending, in small letters, with its dot."""
         return PurePosixPath(self.name).suffix.lower()

@@ -249,17 +249,16 @@ def label_subset(
         sampling: "per-class": of each class's n clips round(fraction n), halves up, at least one. "uniform": of all n
             clips the whole part of fraction n, at least one.
     """
-    share = Decimal(repr(fraction))
-    rank = {index: hashlib.sha256(f"{number}/{samples['name'].iat[index]}".encode()).digest() for index in train}
-    groups = [list(train)]
-    if sampling == "per-class":
-        labels = samples["label"].to_numpy()
-        groups = [[index for index in train if labels[index] == label] for label in np.unique(labels[list(train)])]
+    share, names, labels = Decimal(repr(fraction)), samples["name"].tolist(), samples["label"].tolist()
+    rank = {index: hashlib.sha256(f"{number}/{names[index]}".encode()).digest() for index in train}
+    groups: dict[int | None, list[int]] = {}
+    for index in train:
+        groups.setdefault(labels[index] if sampling == "per-class" else None, []).append(index)
     chosen: list[int] = []
-    for group in groups:
+    for group in groups.values():
         amount = share * len(group) + (Decimal("0.5") if sampling == "per-class" else 0)
         chosen += sorted(group, key=rank.__getitem__)[: max(1, math.floor(amount))]
-    return [str(samples["name"].iat[index]) for index in sorted(chosen)]
+    return [str(names[index]) for index in sorted(chosen)]
 
 
 def read_label_subset(path: Path) -> list[str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 
+@cache  # SciPy's test takes a millisecond, and each table asks for the same ones again
 def accuracy_interval(percent: float, count: int, level: float = 0.05) -> tuple[float, float]:
     """Interval of an accuracy over the clips that might have been tested, in percent.
 
