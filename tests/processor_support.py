@@ -31,7 +31,6 @@ CHECKED_MEMORY = {
 }
 
 
-
 def _without_bfloat16() -> bool:
     """Whether this is an x86 processor without AVX-512's bfloat16: to float32 and bfloat16 it is one of "AVX-512"."""
     try:

@@ -361,9 +361,7 @@ def test_memory_does_not_grow_with_the_archive(tmp_path):
 def test_readers_end_when_their_parent_is_killed(tmp_path):
     (tmp_path / "run.py").write_text(SCRIPT)
     long = skeleton_bytes((2,) * 900)
-    write_zip(
-        tmp_path / "a.zip", ntu_members(60) | {f"{ntu_name(2, action=n)}.skeleton": long for n in range(1, 61)}
-    )
+    write_zip(tmp_path / "a.zip", ntu_members(60) | {f"{ntu_name(2, action=n)}.skeleton": long for n in range(1, 61)})
     arguments = [sys.executable, str(tmp_path / "run.py"), str(tmp_path / "a.zip"), str(tmp_path), "2", "0"]
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     children: list[int] = []
