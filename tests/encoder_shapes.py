@@ -62,22 +62,24 @@ def exact(model: nn.Module) -> nn.Module:
 
 
 def check(shape: Shape) -> None:
-    """Compare all gradients of the encoder with those of its published operations in float64."""
+    """Compare all gradients of the encoder and of its published operations with float64."""
     skeleton, widths, frames = load_skeleton(shape[0]), shape[1:3], shape[3]
     clips = 8 if widths[0] < 8 else 3
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(clips, 2, 3, frames, skeleton.joint_count, generator=generator)
     weight = torch.randn(clips, widths[1], generator=generator)
     disk = x.permute(0, 2, 3, 4, 1).contiguous()
-    ours = STGCN(skeleton, *widths, dropout=0.0)
+    ours, published = STGCN(skeleton, *widths, dropout=0.0), PlainSTGCN(skeleton, *widths, dropout=0.0)
     initialize(ours, 0, "pytorch")
+    published.load_state_dict(ours.state_dict())
     reference = PlainSTGCN(skeleton, *widths, dropout=0.0)
     reference.load_state_dict(ours.state_dict())
     expected = gradients(exact(reference), disk.double(), weight.double())
     for threads in THREADS:
         torch.set_num_threads(threads)
         for _ in range(REPEATS):
-            compare(gradients(ours.train(), x, weight), expected, str(shape))
+            compare(gradients(ours.train(), x, weight), expected, f"{shape}, encoder")
+            compare(gradients(published, disk, weight), expected, f"{shape}, published operations")
         with torch.autocast("cpu", torch.bfloat16):  # too coarse to compare a whole encoder
             assert all(value.isfinite().all() for value in gradients(ours, x, weight).values())
         with torch.no_grad():

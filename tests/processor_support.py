@@ -31,8 +31,8 @@ CHECKED_MEMORY = {
 }
 
 
-def _without_bfloat16() -> bool:
-    """Whether this is an x86 processor without AVX-512's bfloat16: to float32 and bfloat16 it is one of "AVX-512"."""
+def _avx512_without_bfloat16() -> bool:
+    """Whether this processor has AVX-512, but no bfloat16 instructions: it computes as "AVX-512" does."""
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
     except OSError:
@@ -40,8 +40,8 @@ def _without_bfloat16() -> bool:
     return "avx512f" in flags and "avx512_bf16" not in flags
 
 
-if _without_bfloat16():
-    del PROCESSORS["AVX-512"]  # it computes as this one does
+if _avx512_without_bfloat16():
+    del PROCESSORS["AVX-512"]  # the same as "this one"
 
 processors = pytest.mark.parametrize("processor", PROCESSORS)
 

@@ -63,6 +63,7 @@ def test_the_reference_vectors_pass():
 def catches_what_is_compared(folder, file, arrays, monkeypatch):
     """Every second compared array spoiled, then the others: each time, those and no others fail."""
     np.savez(folder / file, **arrays)
+    assert run(folder, [file]) == (True, [])
     with Source(folder / file) as source:
         outputs, inputs = PARTS[file](source), source.inputs
 
@@ -84,7 +85,7 @@ def catches_what_is_compared(folder, file, arrays, monkeypatch):
 
 @pytest.mark.parametrize("file", LIGHT)
 def test_every_array_spoiled_is_caught(file, tmp_path, monkeypatch):
-    """In a copy of the folder; inputs in turn. (Of the same code's stgcn_paper.npz see what is compared below.)"""
+    """In a copy of the folder, inputs one at a time. (stgcn_paper.npz is of the same code: only what it compares.)"""
     shutil.copytree(VECTORS / "skeletons", tmp_path / "skeletons")
     with np.load(VECTORS / file) as held:
         arrays = {name: held[name] for name in held.files}
