@@ -15,7 +15,7 @@ from ikem.data.splits import read_split
 from ikem.data.store import load_samples
 from ikem.errors import InputError
 from ikem.evaluations.metrics import classification, confusion_matrix
-from ikem.evaluations.scores import kept, row_key, write_scores
+from ikem.evaluations.scores import row_key, write_scores
 from ikem.files import atomic, write_json
 from ikem.modalities import MODALITIES
 
@@ -97,12 +97,12 @@ class Rows:
         """Start empty; `names` are the keys that all rows share: dataset, protocol, method, seed, evaluation."""
         self._names, self._labels = dict(names), labels
         self._rows: list[dict[str, Any]] = []
-        self._scores: dict[str, NDArray[np.float16]] = {}
+        self._scores: dict[str, NDArray[np.floating]] = {}
         self._confusions: dict[str, NDArray[np.int64]] = {}
 
     def add(self, outcome: Outcome) -> dict[str, Any]:
-        """Compute the metrics of an outcome from its scores as they are kept; returns its row."""
-        scores = kept(outcome.scores)
+        """Compute the metrics of an outcome from its scores, which are kept; returns its row."""
+        scores = outcome.scores
         labels = self._labels.labels[self._labels.test]
         name, subset = streams(outcome.modalities), outcome.label_subset
         self._rows.append(

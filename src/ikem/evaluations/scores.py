@@ -1,8 +1,4 @@
-"""The scores of single clips, kept next to the results of every evaluation, and late fusion of them.
-
-What is kept of a clip's scores is how far each class is below its highest one. Softmax, and the ranks of classes in any
-weighted sum of streams, are those of the scores themselves; half precision is finest where classes compete.
-"""
+"""The scores of single clips, kept next to the results of every evaluation, and late fusion of them."""
 
 from __future__ import annotations
 
@@ -19,8 +15,6 @@ from ikem.errors import InputError
 if TYPE_CHECKING:
     from ikem.evaluations.rows import Labels
 
-_LOWEST = float(np.finfo(np.float16).min)
-
 
 class Scores(NamedTuple):
     """The scores of an evaluation job.
@@ -29,13 +23,14 @@ class Scores(NamedTuple):
         names: the n test clips by name, in the order of the test split.
         labels: (n,) int64, for each clip the column of its class.
         classes: (K,) int64, the label of each column.
-        scores: for each row of results, by `row_key`, (n, K) float16: 0 for the predicted class, others below.
+        scores: for each row of results, by `row_key`, (n, K) as the evaluation computed them, float32 or float64: the
+            highest is that of the predicted class.
     """
 
     names: list[str]
     labels: NDArray[np.int64]
     classes: NDArray[np.int64]
-    scores: dict[str, NDArray[np.float16]]
+    scores: dict[str, NDArray[np.floating]]
 
 
 def row_key(streams: str, label_subset: int | None = None, condition: str = "") -> str:
@@ -49,20 +44,9 @@ def scores_path(output: Path) -> Path:
     return output.with_name(f"{output.stem}.scores.safetensors")
 
 
-def kept(scores: NDArray[np.floating]) -> NDArray[np.float16]:
-    """Scores (n, K) as they are kept: minus the highest of the clip, in half precision, -65504 at the lowest.
-
-    Raises:
-        InputError: a score is not a finite number.
-    """
-    if not np.isfinite(scores).all():
-        raise InputError("scores are not finite numbers: training has diverged", hint="Lower the learning rate")
-    wide = scores.astype(np.float64)
-    shifted: NDArray[np.float64] = np.maximum(wide - wide.max(axis=1, keepdims=True), _LOWEST)
-    return shifted.astype(np.float16)
-
-
-def write_scores(output: Path, names: Sequence[str], labels: Labels, scores: Mapping[str, NDArray[np.float16]]) -> Path:
+def write_scores(
+    output: Path, names: Sequence[str], labels: Labels, scores: Mapping[str, NDArray[np.floating]]
+) -> Path:
     """Write the scores of an evaluation job next to the file that it ends with; returns their path.
 
     Args:
