@@ -45,7 +45,7 @@ def streams(count: int = 60, classes: int = 7) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_scores_are_kept_to_the_last_bit(tmp_path: Path, dtype: type) -> None:
-    """So the ranks of all classes are, however large and close they are: those of metrics such as top-5, too."""
+    """Large and close scores keep the ranks of all classes, on which top-5 depends."""
     given = (1e6 + np.random.default_rng(2).normal(size=(60, 7))).astype(dtype)
     path = written(tmp_path, [Outcome(["joint"], given)])
     found = read_scores(path)
