@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 CORES ?= all
 # However a test ends, hangs or crashes, `make test` is over by then; pyproject.toml has the limit of each test.
 TEST_LIMIT ?= 40m
-# In the order of the folders: xdist would put files of few tests last, and these are the long ones.
+# In the order of tests/conftest.py: xdist would put files of few tests last, and these are the long ones.
 PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps
 export PATH := $(abspath $(BIN)):$(PATH)

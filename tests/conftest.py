@@ -21,6 +21,11 @@ hypothesis.settings.register_profile("search", max_examples=1000, deadline=None,
 hypothesis.settings.load_profile("repeatable")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The workflow's files first: the longest ones are among them, and a long one that starts last runs alone."""
+    items.sort(key=lambda item: item.path.parent.name != "workflow")
+
+
 @pytest.fixture
 def numeric_threads() -> Iterator[Callable[[int], None]]:
     """Sets the number of numeric threads of PyTorch; after the test it is what it was."""
