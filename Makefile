@@ -92,7 +92,7 @@ keep = $(2) > $(RECORD)/new && mv $(RECORD)/new $(RECORD)/$(1)
 nwucla: $(VENV)/ready
 	$(WORKFLOW) --configfile config/nwucla.yaml $(OPTIONS)
 	cp results/nwucla/tables/results.csv results/nwucla/tables/comparisons.csv $(RECORD)
-	$(call keep,streams.md,$(STREAMS) skeletonclr crossclr ikem-3 student skeletonclr-6 ikem-6 --splits $(NWUCLA)/xview)
+	$(call keep,streams.md,$(STREAMS) skeletonclr crossclr ikem-3 aimclr student skeletonclr-6 ikem-6 --splits $(NWUCLA)/xview)
 	$(call keep,embeddings.md,python $(RECORD)/embeddings.py $(NWUCLA)/prepared/samples.csv $(NWUCLA)/xview/seed*/embed/*/embeddings.safetensors)
 	python -m ikem submit results/nwucla/plan.json random random-3 skeletonclr skeletonclr-6 aimclr crossclr ikem-3 ikem-6 student supervised \
 		--evaluation linear --evaluation knn-1 --title "NW-UCLA, two CPU cores" --authors IKEM-Bench --comment "config/nwucla.yaml" --output leaderboard/nwucla.zip
