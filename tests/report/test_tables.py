@@ -57,7 +57,7 @@ def test_seeds_and_label_subsets_are_pooled() -> None:
     rows = [row(seed=seed, label_subset=subset, top1=top1) for (seed, subset), top1 in values.items()]
     summary = summarize(rows, [], "linear")[Cell("ikem-6", "joint", "demo", "xsub")]
     assert summary.top1 == Figure(54.0, statistics.stdev(values.values()))
-    assert (summary.seeds, summary.label_subsets, summary.values) == (2, 2, (50.0, 52.0, 54.0, 60.0))
+    assert (summary.seeds, summary.label_subsets, summary.runs) == (2, 2, values)
     assert "over 2 seeds and 2 label subsets" in table_of(rows).caption
 
 
@@ -198,10 +198,20 @@ def test_gain_is_over_the_baseline_with_the_same_streams() -> None:
     gains = {(line[0].text, line[1].text): line[column].text for line in details.lines}
     assert gains == {("SkeletonCLR", "joint"): "", ("IKEM-6", "joint"): "+2.50", ("IKEM-6", "all 6 modalities"): "",
                      ("Random encoder", "joint"): "-10.00", ("Student of IKEM-6", "joint"): "+0.00"}  # fmt: skip
-    assert "Gain: over SkeletonCLR with the same streams." in details.note
+    assert "Gain: over SkeletonCLR with the same streams and seeds." in details.note
     (line,) = (line for line in csv.DictReader(io.StringIO(as_csv(table, naming))) if line["method"] == "random")
     assert line["demo/xsub gain"] == "-10.00"
     assert "Gain" not in table_of(rows).sections[1].header, "there is no baseline"
+
+
+def test_gain_is_of_the_seeds_that_both_have() -> None:
+    """A method that lacks a seed gains or loses nothing by how easy that seed is."""
+    tops = {("skeletonclr", 0): 60.0, ("skeletonclr", 1): 40.0, ("skeletonclr", 2): 41.0, ("ikem-6", 1): 43.0,
+            ("ikem-6", 2): 45.0, ("random", 3): 30.0}  # fmt: skip
+    rows = [row(method=method, seed=seed, top1=top) for (method, seed), top in tops.items()]
+    details = table_of(rows, naming=dataclasses.replace(NAMING, baselines=("skeletonclr",))).sections[1]
+    gains = {line[0].text: line[details.header.index("Gain")].text for line in details.lines}
+    assert gains == {"SkeletonCLR": "", "IKEM-6": "+3.50", "Random encoder": ""}
 
 
 def test_a_split_shows_interval_clips_and_cost() -> None:

@@ -62,7 +62,7 @@ def draw_accuracy(table: Table, split: Split, folder: Path, naming: Naming) -> l
     stem = f"accuracy/{table.evaluation}/{split[0]}/{split[1]}"
     save(figure, folder, stem)
     caption = f"Mean top-1 of each method's streams and their fusion. {_INTERVAL}"
-    if any(len(summary.values) > 1 for summary in cells.values()):
+    if any(len(summary.runs) > 1 for summary in cells.values()):
         caption += " Small marks are single runs."
     if not all(summary.complete for summary in cells.values()):
         caption += " These data are not the published number of clips."
@@ -185,8 +185,8 @@ def _lane(
     marker = marker or _UNRANKED[color]
     assert summary.top1 is not None and summary.interval is not None
     axes.plot(summary.interval, [lane, lane], color=color, linewidth=0.9, solid_capstyle="butt", zorder=2)
-    if len(summary.values) > 1:
-        axes.plot(summary.values, [lane] * len(summary.values), "|", color=color, markersize=3, zorder=2)
+    if len(summary.runs) > 1:
+        axes.plot(list(summary.runs.values()), [lane] * len(summary.runs), "|", color=color, markersize=3, zorder=2)
     (mark,) = axes.plot(summary.top1.mean, lane, marker, color=color, markersize=4, zorder=3)
     if cell in table.published:
         axes.plot(float(table.published[cell].top1), lane, marker, color=color, markersize=4, markerfacecolor="white")

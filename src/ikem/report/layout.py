@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from statistics import fmean
 
 from ikem.report.costs import Cost
 from ikem.report.labels import Naming, streams_title
@@ -70,12 +71,18 @@ def ordered_lines(cells: Iterable[Cell], naming: Naming) -> list[tuple[str, str]
 
 
 def gain_of(summaries: Mapping[Cell, Summary], cell: Cell, naming: Naming) -> float | None:
-    """Top-1 of a cell minus that of the first baseline with its streams, encoder and split, in points."""
+    """Top-1 of a cell minus that of the first baseline with its streams, encoder and split, in points.
+
+    Both means are over the runs that both have.
+    """
     ours, encoder = summaries.get(cell), naming.encoders.get(cell.method)
     for name in naming.baselines:
         theirs = summaries.get(replace(cell, method=name))
-        if theirs and theirs.top1 and naming.encoders.get(name) == encoder:
-            return ours.top1.mean - theirs.top1.mean if ours and ours.top1 and name != cell.method else None
+        if theirs and theirs.runs and naming.encoders.get(name) == encoder:
+            if ours is None or name == cell.method:
+                return None
+            pairs = [(top1, theirs.runs[run]) for run, top1 in ours.runs.items() if run in theirs.runs]
+            return fmean(one for one, _ in pairs) - fmean(other for _, other in pairs) if pairs else None
     return None
 
 
@@ -110,7 +117,7 @@ class _Builder:
         """One split, with interval, gain, published value and cost."""
         blocks = []
         for title, lines in self.groups:
-            kept = [line for line in lines if (found := self.summaries.get(self._cell(line, split))) and found.values]
+            kept = [line for line in lines if (found := self.summaries.get(self._cell(line, split))) and found.runs]
             if kept:
                 blocks.append(Block(title, tuple(self._detailed(line, split) for line in kept), tuple(kept)))
         header = ("Method", "Streams", "Top-1", "95 % interval", "Gain", "Published", "Parameters", "GFLOPs",
@@ -121,7 +128,8 @@ class _Builder:
         used = [column for column in range(len(header)) if column < 3 or texts_of[column] - {""}]
         note = self._counts(split)
         if texts_of[4] - {""}:
-            note += f" Gain: over {' or '.join(map(self.naming.method, self.naming.baselines))} with the same streams."
+            baselines = " or ".join(map(self.naming.method, self.naming.baselines))
+            note += f" Gain: over {baselines} with the same streams and seeds."
         if texts_of[5] - {""}:
             note += " Published: in brackets which epoch the source selected."
         if len(devices) == 1:
@@ -244,7 +252,7 @@ class _Builder:
 
     def _counts(self, split: Split) -> str:
         """Clips of a split, in a sentence."""
-        found = [item for cell, item in self.summaries.items() if cell.split == split and item.values]
+        found = [item for cell, item in self.summaries.items() if cell.split == split and item.runs]
         if not found:
             return ""
         train, test = max(pair for item in found for pair in item.clips)
@@ -292,7 +300,7 @@ def _large(number: int) -> str:
 
 
 def _caption(summaries: Iterable[Summary]) -> str:
-    found = [summary for summary in summaries if summary.values]
+    found = [summary for summary in summaries if summary.runs]
     if not found:
         return "No figures yet."
     seeds = _range([summary.seeds for summary in found], "seed")
@@ -301,7 +309,7 @@ def _caption(summaries: Iterable[Summary]) -> str:
     measure = "Top-1 accuracy"
     if any(summary.best_epoch_top1 for summary in found):
         measure += " after the last epoch"
-    if all(len(summary.values) == 1 for summary in found):
+    if all(len(summary.runs) == 1 for summary in found):
         return f"{measure}, percent; {runs}, so no deviation can be given."
     return f"{measure}, percent; mean ± standard deviation (n - 1) over {runs}."
 

@@ -54,7 +54,7 @@ class Summary:
 
     Attributes:
         metrics: figures of the metrics that every run has, by name; none if no run is there.
-        values: top-1 of each run, percent, by seed and label subset.
+        runs: top-1 of each run, percent, by seed and label subset (-1: the evaluation has none).
         seeds, label_subsets: numbers of different seeds and of label subsets (0: the evaluation has none).
         clips: different (train, test) numbers of clips.
         classes: number of classes, 0 if no run is there.
@@ -64,7 +64,7 @@ class Summary:
     """
 
     metrics: Mapping[str, Figure]
-    values: tuple[float, ...]
+    runs: Mapping[tuple[int, int], float]
     seeds: int
     label_subsets: int
     clips: tuple[tuple[int, int], ...]
@@ -132,11 +132,11 @@ def _order(cell: Cell) -> tuple[str, ...]:
 
 
 def _summary(rows: Sequence[Row], gaps: Sequence[Missing]) -> Summary:
-    ordered = sorted(rows, key=lambda row: (row.seed, -1 if row.label_subset is None else row.label_subset))
+    ordered = sorted(rows, key=_run)
     names = [name for name in METRICS if ordered and all(name in row.metrics for row in ordered)]
     return Summary(
         metrics={name: Figure.of([row.metrics[name] for row in ordered]) for name in names},
-        values=tuple(row.metrics["top1"] for row in ordered),
+        runs={_run(row): row.metrics["top1"] for row in ordered},
         seeds=len({row.seed for row in ordered}),
         label_subsets=len({row.label_subset for row in ordered if row.label_subset is not None}),
         clips=tuple(sorted({(row.train_clips, row.test_clips) for row in ordered})),
@@ -145,6 +145,10 @@ def _summary(rows: Sequence[Row], gaps: Sequence[Missing]) -> Summary:
         rejected_clips=max((row.rejected_clips or 0 for row in ordered), default=0),
         reasons=_reasons(gaps),
     )
+
+
+def _run(row: Row) -> tuple[int, int]:
+    return row.seed, -1 if row.label_subset is None else row.label_subset
 
 
 def _reasons(gaps: Sequence[Missing]) -> tuple[str, ...]:

@@ -282,14 +282,14 @@ def _csv_cell(table: Table, cell: Cell, naming: Naming) -> dict[str, str]:
     gain = gain_of(table.summaries, cell, naming)
     line[f"{prefix} gain"] = "" if gain is None else f"{gain:z.2f}"
     line[f"{prefix} seeds"] = str(summary.seeds) if summary else ""
-    line[f"{prefix} runs"] = str(len(summary.values)) if summary else ""
-    line[f"{prefix} complete"] = ("yes" if summary.complete else "no") if summary and summary.values else ""
+    line[f"{prefix} runs"] = str(len(summary.runs)) if summary else ""
+    line[f"{prefix} complete"] = ("yes" if summary.complete else "no") if summary and summary.runs else ""
     if any(other.split == cell.split for other in table.published):
         value = table.published.get(cell)
         line[f"{prefix} published_top1"] = value.top1 if value else ""
         line[f"{prefix} published_selection"] = value.selection if value else ""
         line[f"{prefix} published_key"] = value.work.key if value else ""
-    line[f"{prefix} rejected_clips"] = str(summary.rejected_clips) if summary and summary.values else ""
+    line[f"{prefix} rejected_clips"] = str(summary.rejected_clips) if summary and summary.runs else ""
     if table.costs:
         cost = table.costs.get(replace(cell, condition=""))
         line[f"{prefix} parameters"] = str(cost.parameters) if cost else ""
