@@ -15,7 +15,7 @@ from ikem.errors import InputError
 from ikem.evaluations.rows import Labels, Rows
 from ikem.evaluations.scores import scores_path
 from ikem.evaluations.task import Outcome
-from ikem.report.comparisons import Comparison, Result, Run, compare, write_comparisons
+from ikem.report.comparisons import Comparison, Result, Run, as_csv, compare, write_comparisons
 from ikem.report.labels import naming_of
 from ikem.settings.loading import build_config
 from ikem.workflow.plan import Plan
@@ -200,6 +200,14 @@ def test_files(plan: Plan, tmp_path: Path) -> None:
     before = (tmp_path / "comparisons.csv").read_bytes()
     write_comparisons(plan, tmp_path, naming_of(plan.config), outputs)
     assert (tmp_path / "comparisons.csv").read_bytes() == before
+
+
+def test_a_difference_that_rounds_to_nothing_has_no_sign() -> None:
+    one, *_ = compare(
+        [result("skeletonclr", "joint", 0.5), result("crossclr", "joint", 0.6)], "top1", config(), frozenset()
+    )
+    text = as_csv([replace(one, difference=-1e-6, low=-0.0)])
+    assert ",0.0000,0.0000," in text and "-0.0000" not in text
 
 
 def test_entries_that_are_one_row_are_compared_once(plan: Plan, tmp_path: Path) -> None:

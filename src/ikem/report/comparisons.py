@@ -246,7 +246,7 @@ def as_csv(comparisons: Iterable[Comparison]) -> str:
     for one in comparisons:
         values = asdict(one)
         decimals = ("value", "other_value", "difference", "low", "high")
-        written = {name: f"{values[name]:.4f}" for name in decimals} | {
+        written = {name: f"{values[name]:z.4f}" for name in decimals} | {
             name: f"{values[name]:.4g}" for name in ("p", "corrected_p")
         }
         writer.writerow(values | written)
