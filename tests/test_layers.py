@@ -21,7 +21,8 @@ ABOVE = {
 }
 for _part in ("data", "synthetic", "encoders", "losses", "kernels", "augmentations", "modalities", "skeleton"):
     ABOVE[_part] = ABOVE["training"] | {"training"}
-for _part in ("errors", "files", "registry", "seeding", "terminal", "running_job", "parallel_apply", "process"):
+_BASE = ("errors", "files", "registry", "seeding", "terminal", "running_job", "parallel_apply", "process", "compiling")
+for _part in _BASE:
     ABOVE[_part] = ABOVE["data"] | set(ABOVE) - {"errors", "files", "registry"}
 
 

@@ -178,6 +178,8 @@ def fuse(
         chosen = {name: float(value) for name, value in (item.split("=", 1) for item in weights)}
     except ValueError as error:
         raise InputError(f"weights must be STREAM=NUMBER, such as joint=0.6 ({error})") from error
+    if len(chosen) < len(weights):
+        raise InputError("weights must name each stream once", location=" ".join(weights))
     found = read_scores(result)
     for name, value in classification(fuse(found.scores, chosen, label_subset, condition), found.labels).items():
         print(f"{METRICS[name].title:<20} {value:.2f}")
@@ -356,7 +358,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _report(error: Exception, text: str) -> None:
+def _report(error: BaseException, text: str) -> None:
     if error not in REPORTED:
         print(text, file=sys.stderr)
 

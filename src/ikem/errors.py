@@ -54,5 +54,9 @@ def for_dataset(name: str) -> Iterator[None]:
         raise InputError(message or "", location=error.location, hint=hint) from error.__cause__
 
 
-class Interrupted(Exception):
-    """A signal asked the process to stop; its state has been saved (the command exits with 75, "try again")."""
+class Interrupted(BaseException):
+    """A signal asked the process to stop; its state has been saved (the command exits with 75, "try again").
+
+    It may be raised anywhere, also within a library: what takes any `Exception` for a fault of the input must not
+    catch it.
+    """

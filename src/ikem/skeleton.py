@@ -132,14 +132,14 @@ def build_skeleton(definition: Any, location: str) -> Skeleton:
         return number[str(joint)]
 
     def pairs(key: str) -> dict[int, int]:
-        mapping = definition.get(key) or {}
+        mapping = {} if definition.get(key) is None else definition[key]
         if not isinstance(mapping, dict):
             raise InputError(f"{key} must map a joint to a joint", location=location)
         return {find(child, key): find(parent, key) for child, parent in mapping.items()}
 
     def several(key: str, count: int) -> tuple[int, ...]:
         names = definition[key]
-        if not isinstance(names, list) or len(set(map(str, names))) != count:
+        if not isinstance(names, list) or not len(names) == len(set(map(str, names))) == count:
             raise InputError(f"{key} must list {count} different joints", location=location)
         return tuple(find(joint, key) for joint in names)
 

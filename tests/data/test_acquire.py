@@ -15,7 +15,7 @@ import pytest
 from helpers import ROOT
 from ikem.data import acquire as module
 from ikem.data import download as downloading
-from ikem.data.acquire import get_archive
+from ikem.data.acquire import find, get_archive
 from ikem.data.download import note
 from ikem.data.fingerprint import located, write_record
 from ikem.errors import InputError
@@ -307,6 +307,11 @@ def test_passwords_are_found_in_netrc(server, tmp_path, monkeypatch):
     monkeypatch.delenv("NETRC")
     with pytest.raises(InputError, match="the server says 401"):
         get(tmp_path / "other", url=server.url())
+
+
+def test_a_folder_that_cannot_be_looked_into(tmp_path):
+    with pytest.raises(InputError, match=r"cannot be looked for \(File name too long\)"):
+        find(Archive(file="a.zip"), tmp_path / ("x" * 300))
 
 
 def test_every_absent_file_is_listed(tmp_path):

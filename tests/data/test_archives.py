@@ -20,7 +20,7 @@ from data_support import steady, write_zip
 from ikem.data import archives as module
 from ikem.data.archives import open_archive, read_text
 from ikem.data.clips import ClipError
-from ikem.errors import InputError
+from ikem.errors import InputError, Interrupted
 
 MEMBERS = {"b/two.txt": b"second" * 100, "a/one.txt": b"first", "c.txt": b"", "b/deep/er/x.txt": b"x" * 5000}
 
@@ -356,3 +356,16 @@ def test_small_text_files(tmp_path, content, good):
     else:
         with pytest.raises(InputError, match="as text"):
             read_text(path)
+
+
+def test_a_signal_is_no_fault_of_an_archive(tmp_path, monkeypatch):
+    """It may come at any time, also while a directory is read."""
+
+    def signal(self):
+        raise Interrupted("SIGTERM")
+
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.txt", "1")
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", signal)
+    with pytest.raises(Interrupted):
+        open_archive(tmp_path / "a.zip").members()

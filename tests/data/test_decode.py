@@ -241,6 +241,13 @@ def test_a_list_of_missing_clips_ends_rows_at_line_ends_only(tmp_path):
     assert read_name_list(path) == {"a\x0bb", "c\nd"}
 
 
+def test_a_list_of_missing_clips_that_is_another_file(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text("x" * 200_000)
+    with pytest.raises(InputError, match=r"list\.txt: list of clips to leave out cannot be read \(field larger"):
+        read_name_list(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"only words\n", b"sample\n", b"\xff\xfe\x00"])
 def test_a_list_that_names_nothing(tmp_path, content):
     (tmp_path / "list.txt").write_bytes(content)

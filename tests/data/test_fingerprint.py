@@ -140,3 +140,27 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"raw\\xe9: is not what it was .*caf\\xe9\.skeleton has changed") as caught:
         located(tmp_path / "record.json")
     str(caught.value).encode()
+
+
+def test_what_is_no_file_is_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An editor's lock is a link to nothing; a pipe has no end."""
+    record, lock = folder / "raw.json", folder / "raw" / ".#a.txt"
+    forget(monkeypatch)
+    lock.symlink_to("somebody@somewhere")
+    assert change_of(record) == f"the content of {lock} has changed"
+    lock.unlink()
+    assert change_of(record) is None
+    os.mkfifo(folder / "raw" / "pipe")
+    write_record(record, folder / "raw")
+    assert change_of(record) is None
+
+
+def test_what_cannot_be_read_is_one_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    forget(monkeypatch)
+    (folder / "raw" / "c.txt").write_text("7")
+    monkeypatch.setattr(module, "digest_file", refuse)
+    with pytest.raises(InputError, match=r"c\.txt: cannot be read \(Permission denied\)"):
+        change_of(folder / "raw.json")

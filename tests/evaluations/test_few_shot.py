@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from ikem.evaluations.few_shot import run as few_shot
 from ikem.evaluations.few_shot.run import exemplars
 from ikem.evaluations.linear.classifiers import linear_evaluation
 from ikem.evaluations.linear_grid import run as linear_grid
-from ikem.evaluations.rows import Labels
+from ikem.evaluations.rows import Labels, read_labels
 from ikem.evaluations.task import EmbeddingTask
 from ikem.settings.loading import build_config
 
@@ -88,6 +90,22 @@ def test_only_chosen_classes_are_known() -> None:
     found = list(few_shot.evaluate(task(options, column[LABELS], 2)))
     assert found[0].scores.shape == (12, 2)
     assert found[0].train_clips == 4
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_chosen_classes_must_be_there(tmp_path: Path, complete: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """Else the task is easier than its title says; of a split that lacks clips, which tables mark, it is a warning."""
+    rows = "".join(f"clip{number},{number % 3},1,1\n" for number in range(12))
+    (tmp_path / "samples.csv").write_text("name,label,frames,bodies\n" + rows)
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps({"train": [*range(6)], "test": [*range(6, 12)], "complete": complete}))
+    assert read_labels(tmp_path / "position.npy", split, [2, 0]).classes == 2
+    if complete:
+        with pytest.raises(InputError, match=r"split\.json: no clip of class 3 trains, or none tests"):
+            read_labels(tmp_path / "position.npy", split, [2, 3])
+    else:
+        assert read_labels(tmp_path / "position.npy", split, [2, 3]).classes == 2
+        assert "classes without a training or a test clip: 3" in caplog.text
 
 
 def test_each_probe_of_a_grid_is_a_linear_evaluation() -> None:

@@ -147,6 +147,30 @@ def test_arrays_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
             read_scores(tmp_path / "e.json")
 
 
+@pytest.mark.parametrize(
+    ("changes", "names", "message"),
+    [
+        ({"labels": torch.tensor([0, 1, 4])}, [*"abc"], "labels are not numbers from 0 to 3"),
+        ({"labels": torch.tensor([0, -1, 3])}, [*"abc"], "labels are not numbers from 0 to 3"),
+        ({"labels": torch.zeros(3)}, [*"abc"], "labels are not numbers"),
+        ({"scores/joint": torch.zeros(3, 4).bfloat16()}, [*"abc"], "unsupported ScalarType BFloat16"),
+        ({"scores/joint": torch.zeros(3, 4) > 0}, [*"abc"], "no floating-point numbers"),
+        ({}, [["a"], "b", "c"], "clips have no names"),
+        ({"labels": torch.zeros(0).long(), "scores/joint": torch.zeros(0, 4)}, [], "clips have no names"),
+    ],
+)
+def test_scores_that_nothing_can_be_computed_from_are_refused(tmp_path: Path, changes, names, message) -> None:
+    """In a file that somebody else wrote, with the digest that it should have."""
+    tensors = {
+        "labels": torch.tensor([0, 1, 3]),
+        "classes": torch.arange(4),
+        "scores/joint": torch.zeros(3, 4),
+    }
+    save_tensors(tmp_path / "e.scores.safetensors", tensors | changes, {"names": names})
+    with pytest.raises(InputError, match=message):
+        read_scores(tmp_path / "e.json")
+
+
 def test_the_fusion_of_a_real_evaluation_follows_from_its_streams(workshop: Workshop) -> None:
     """Of fine-tuning, whose fusion is the mean of separately trained streams; and the command prints its metrics."""
     job = workshop.job("finetune", method="ikem-3")
@@ -163,3 +187,5 @@ def test_the_fusion_of_a_real_evaluation_follows_from_its_streams(workshop: Work
     printed = CliRunner().invoke(app, ["fuse", str(job.output), *(f"{name}=1" for name in equal)])
     assert printed.exit_code == 0
     assert f"Top-1                {row['metrics']['top1']:.2f}" in printed.stdout
+    twice = CliRunner().invoke(app, ["fuse", str(job.output), "joint=0.6", "joint=0.4"])
+    assert isinstance(twice.exception, InputError) and "must name each stream once" in str(twice.exception)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ikem.evaluations.rows import Labels, Rows
 from ikem.evaluations.scores import scores_path
 from ikem.evaluations.task import Outcome
 from ikem.report.comparisons import Comparison, Result, Run, as_csv, compare, write_comparisons
-from ikem.report.labels import naming_of
+from ikem.report.labels import Naming, naming_of
 from ikem.settings.loading import build_config
 from ikem.workflow.plan import Plan
 
@@ -26,6 +27,10 @@ CLIPS = 200
 
 def config(**changes: Any) -> Any:
     return build_config(tiny() | changes)
+
+
+def naming(values: Any, unranked: Collection[str] = ()) -> Naming:
+    return replace(naming_of(values), unranked=frozenset(unranked))
 
 
 def right(share: float, seed: int = 0, clips: int = CLIPS) -> np.ndarray:
@@ -54,7 +59,7 @@ def test_each_method_is_compared_with_the_baseline_and_with_the_best() -> None:
         result(name, "joint", share)
         for name, share in [("random", 0.3), ("skeletonclr", 0.5), ("crossclr", 0.6), ("supervised", 0.9)]
     ]
-    assert pairs(compare(found, "top1", config(), frozenset({"random", "supervised"}))) == {
+    assert pairs(compare(found, "top1", config(), naming(config(), {"random", "supervised"}))) == {
         ("baseline", "joint", "random", "skeletonclr"),
         ("baseline", "joint", "crossclr", "skeletonclr"),
         ("baseline", "joint", "supervised", "skeletonclr"),
@@ -74,7 +79,7 @@ def test_like_is_compared_with_like() -> None:
         result("crossclr", "joint+motion", 0.7),
         result("wide", "joint", 0.9),
     ]
-    assert pairs(compare(found, "top1", values, frozenset())) == {
+    assert pairs(compare(found, "top1", values, naming(values))) == {
         ("baseline", "joint", "ikem-3", "skeletonclr"),
         ("best", "joint", "skeletonclr", "ikem-3"),
         ("baseline", "joint+motion", "crossclr", "skeletonclr"),
@@ -87,16 +92,36 @@ def test_like_is_compared_with_like() -> None:
 def test_the_baseline_is_named_by_the_config() -> None:
     found = [result(name, "joint", 0.5) for name in ("random", "crossclr", "ikem-3")]
     named = config(comparisons={"baselines": ["skeletonclr", "crossclr"]})
-    baselines = {one for one in pairs(compare(found, "top1", named, frozenset())) if one[0] == "baseline"}
+    baselines = {one for one in pairs(compare(found, "top1", named, naming(named))) if one[0] == "baseline"}
     assert baselines == {("baseline", "joint", name, "crossclr") for name in ("random", "ikem-3")}
     with pytest.raises(InputError, match=r"comparisons\.baselines: 'crossclrr' is not known, did you mean 'crossclr'"):
         config(comparisons={"baselines": ["crossclrr"]})
 
 
+def test_the_baseline_has_the_same_streams_where_it_can() -> None:
+    """A row may have two fusions of as many streams, and is not compared with itself."""
+    other_three = "joint+motion+acceleration"
+    fusions = [result("skeletonclr", THREE, 0.6), result("skeletonclr", other_three, 0.4)]
+    for found in (fusions, fusions[::-1]):
+        compared = compare([*found, result("ikem-3", THREE, 0.5)], "top1", config(), naming(config()))
+        assert [(one.against, one.method, one.other, one.other_streams) for one in compared] == [
+            ("baseline", "ikem-3", "skeletonclr", THREE),
+            ("best", "ikem-3", "skeletonclr", THREE),
+        ]
+    (one, _) = compare([fusions[1], result("ikem-3", THREE, 0.5)], "top1", config(), naming(config()))
+    assert (one.method, one.other, one.other_streams) == ("ikem-3", "skeletonclr", other_three)
+
+
+def test_a_baseline_that_is_a_part_of_another_row() -> None:
+    alone = {"kind": "skeletonclr", "title": "SkeletonCLR", "recipe": "tiny", "modalities": ["bone"]}
+    named = config(methods=tiny()["methods"] | {"bone-alone": alone}, comparisons={"baselines": ["bone-alone"]})
+    found = [result("skeletonclr", "bone", 0.5), result("crossclr", "bone", 0.6)]  # results bear the name of the row
+    assert ("baseline", "bone", "crossclr", "skeletonclr") in pairs(compare(found, "top1", named, naming(named)))
+
+
 def verdicts(one: Result, other: Result) -> Comparison:
-    (found,) = [
-        pair for pair in compare([one, other], "top1", config(), frozenset({one.method})) if pair.against == "baseline"
-    ]
+    compared = compare([one, other], "top1", config(), naming(config(), {one.method}))
+    (found,) = [pair for pair in compared if pair.against == "baseline"]
     return found
 
 
@@ -137,7 +162,7 @@ def test_only_common_runs_count() -> None:
     found = verdicts(one, Result(COLUMN, "skeletonclr", "joint", {(0, -1): right(0.4), (5, -1): right(0.4)}))
     assert (found.runs, found.value) == (1, pytest.approx(70))
     none = [one, Result(COLUMN, "skeletonclr", "joint", {(7, -1): right(0.4)})]
-    assert compare(none, "top1", config(), frozenset()) == []
+    assert compare(none, "top1", config(), naming(config())) == []
 
 
 def test_label_subsets_of_a_seed_are_one_unit() -> None:
@@ -154,7 +179,7 @@ def test_p_values_are_corrected_for_their_number() -> None:
     """Five methods against one baseline: the smallest p-value counts five times."""
     found = [result("skeletonclr", "joint", 0.5)]
     found += [result(name, "joint", share) for name, share in [("random", 0.45), ("crossclr", 0.52), ("ikem-3", 0.64)]]
-    compared = [one for one in compare(found, "top1", config(), frozenset()) if one.against == "baseline"]
+    compared = [one for one in compare(found, "top1", config(), naming(config())) if one.against == "baseline"]
     smallest = min(compared, key=lambda one: one.p)
     assert smallest.method == "ikem-3"
     assert smallest.corrected_p == pytest.approx(3 * smallest.p)
@@ -204,7 +229,7 @@ def test_files(plan: Plan, tmp_path: Path) -> None:
 
 def test_a_difference_that_rounds_to_nothing_has_no_sign() -> None:
     one, *_ = compare(
-        [result("skeletonclr", "joint", 0.5), result("crossclr", "joint", 0.6)], "top1", config(), frozenset()
+        [result("skeletonclr", "joint", 0.5), result("crossclr", "joint", 0.6)], "top1", config(), naming(config())
     )
     text = as_csv([replace(one, difference=-1e-6, low=-0.0)])
     assert ",0.0000,0.0000," in text and "-0.0000" not in text

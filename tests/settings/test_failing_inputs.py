@@ -89,9 +89,12 @@ def test_15_each_skeleton_file_has_one_clear_error(number: str) -> None:
         ("- spine", "- no", "joints must be a list of names; words such as no and null need quotes"),
         ("- spine", "- ''", "joints must be a list of names"),
         ("- spine", "- [spine]", "joints must be a list of names"),
+        ("plane: [spine,", "plane: [spine, spine,", "plane must list 3 different joints"),
+        ("shoulders: [", "shoulders: [left_shoulder, ", "shoulders must list 2 different joints"),
+        ("plane: [", "rotation_partners: false\nplane: [", "rotation_partners must map a joint to a joint"),
     ],
 )
-def test_15_names_of_a_skeleton_are_text(tmp_path: Path, before: str, after: str, message: str) -> None:
+def test_15_values_of_a_skeleton_are_what_they_must_be(tmp_path: Path, before: str, after: str, message: str) -> None:
     text = (resources.files("ikem") / "skeletons" / "kinect20.yaml").read_text(encoding="utf-8")
     (tmp_path / "sk.yaml").write_text(text.replace(before, after, 1))
     with pytest.raises(InputError, match=rf"sk\.yaml: {message}"):

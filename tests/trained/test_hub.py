@@ -119,6 +119,10 @@ def test_an_exported_folder_is_what_was_exported(results: Path, tmp_path: Path) 
     assert bytes_before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(InputError, match="its method is random, not ikem-3"):
         load_trained(tmp_path, Options(method="ikem-3"))
+    parts = {name: value for name, value in trained.tensors.items() if name != "classifier.fused.bias"}
+    export(Trained(trained.description, parts), tmp_path / "less")
+    with pytest.raises(InputError, match=r"does not fit to the config\.json"):
+        load_trained(tmp_path / "less")
     without = Trained(
         trained.description.model_copy(update={"evaluation": "", "classes": ()}),
         {name: value for name, value in trained.tensors.items() if not name.startswith("classifier.")},

@@ -66,9 +66,18 @@ def get_archive(archives: Mapping[str, Archive], role: str, data: Path) -> Path:
 
 
 def find(archive: Archive, data: Path) -> Path | None:
-    """Where a raw file is: in the data folder, or at a local address; None if it is absent."""
-    candidates = (data / archive.file, _local(archive))
-    return next((path for path in candidates if path is not None and path.exists()), None)
+    """Where a raw file is: in the data folder, or at a local address; None if it is absent.
+
+    Raises:
+        InputError: nobody can say, because a folder may not be read, for instance.
+    """
+    for path in (data / archive.file, _local(archive)):
+        try:
+            if path is not None and path.exists():
+                return path
+        except OSError as error:
+            raise InputError(f"cannot be looked for ({error.strerror})", location=str(path)) from error
+    return None
 
 
 def check(path: Path, archive: Archive) -> None:

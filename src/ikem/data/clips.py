@@ -124,9 +124,9 @@ def read_name_list(path: Path) -> frozenset[str]:
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"list of clips to leave out cannot be read ({error})", location=str(path)) from error
-    rows = list(csv.reader(io.StringIO(text, newline="")))
     if rows and "sample" in rows[0]:
         if not text.endswith(("\n", "\r")):
             raise InputError("may be cut off: its last line has no end", location=str(path))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,7 +35,13 @@ def fingerprint(path: Path, known: Mapping[str, list[int | str]] | None = None) 
     listing: Listing = {}
     for name in names:
         file = path / name if name else path
-        found = file.stat()
+        try:
+            found = file.stat()
+        except FileNotFoundError:  # a link to nothing, such as an editor's lock; or it is gone by now
+            found = None
+        if found is None or not stat.S_ISREG(found.st_mode):  # a pipe is never read to its end
+            listing[name] = [0, 0, 0, "no regular file"]
+            continue
         # Anyone can set a file's mtime; its ctime is the kernel's own.
         stamp = [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
         entry = (known or {}).get(name)
@@ -81,12 +88,18 @@ def change_of(record: Path, now: Path | None = None) -> str | None:
 
     Args:
         now: where the raw file would be found now; None: where it was found.
+
+    Raises:
+        InputError: it cannot be read.
     """
     written = read_json(record)
     path, stored = now or Path(written["path"]), _stored(record)
     if not path.exists():
         return None
-    digest, _seen[record] = fingerprint(path, _seen.get(record, stored))
+    try:
+        digest, _seen[record] = fingerprint(path, _seen.get(record, stored))
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", location=str(error.filename or path)) from error
     if digest == written.get("sha256"):
         return None
     before, after = ({name: entry[3] for name, entry in listing.items()} for listing in (stored, _seen[record]))

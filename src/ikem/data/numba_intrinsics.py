@@ -1,4 +1,4 @@
-"""Compiling, and the few machine instructions on words of eight bytes that numba does not offer by itself.
+"""The few machine instructions on words of eight bytes that numba does not offer by itself.
 
 numba keeps compiled code by the date of the file that is compiled: after a change here, touch `number_parser.py` too.
 """
@@ -14,14 +14,6 @@ from numba.core import types
 from numba.extending import intrinsic
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def compiled(function: Function) -> Function:
-    """Compile with numba; keep the machine code on disk where a folder can be written to."""
-    try:
-        return cast(Function, numba.njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # no folder that can be written to
-        return cast(Function, numba.njit(nogil=True)(function))
 
 
 def inlined(function: Function) -> Function:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ikem.compiling import compiled
 from ikem.data.clips import LARGEST, MOST_FRAMES, Floats
-from ikem.data.numba_intrinsics import compiled, inlined, load, set_bits, trailing_zeros
+from ikem.data.numba_intrinsics import inlined, load, set_bits, trailing_zeros
 
 Bytes = NDArray[np.uint8]
 Table = NDArray[np.int64]
@@ -82,7 +83,7 @@ def skip_space(data: Bytes, position: int) -> int:
     return position
 
 
-@compiled
+@compiled(nogil=True)
 def skip_token(data: Bytes, position: int) -> int:
     """Place after the token that starts here."""
     size = data.size
@@ -125,7 +126,7 @@ def count_fields(data: Bytes, position: int) -> tuple[int, int]:
     return count, size
 
 
-@compiled
+@compiled(nogil=True)
 def whole_number(data: Bytes, position: int) -> tuple[int, int]:
     """Value of the digits here (-1: not a number of at most 18 digits) and the position after the token."""
     end = skip_token(data, position)
@@ -194,7 +195,7 @@ def number(data: Bytes, position: int) -> tuple[int, float, int]:
     return DONE, value * (1 - 2 * negative), position
 
 
-@compiled
+@compiled(nogil=True)
 def grown(table: Table) -> Table:
     """The table with room for twice as many rows."""
     larger = np.empty((2 * table.shape[0], table.shape[1]), np.int64)
@@ -202,13 +203,13 @@ def grown(table: Table) -> Table:
     return larger
 
 
-@compiled
+@compiled(nogil=True)
 def fail(report: Table, status: int, line: int, position: int, got: int) -> None:
     """Report a fault: its kind, its line, its position, and what was found there."""
     report[0, 0], report[0, 1], report[0, 2], report[0, 3] = status, line, position, got
 
 
-@compiled
+@compiled(nogil=True)
 def keep_later(later: Table, left: int, token: tuple[int, int], index: int, line: int) -> Table:
     """The table with a token added that is left to float(): start, end, index of its value, line."""
     if left == later.shape[0]:
@@ -218,7 +219,7 @@ def keep_later(later: Table, left: int, token: tuple[int, int], index: int, line
     return later
 
 
-@compiled
+@compiled(nogil=True)
 def scan_count(data: Bytes, position: int) -> tuple[int, int]:
     """A whole number alone on its line (-1: it is something else), and the position of the line feed."""
     value, end = whole_number(data, position)
@@ -226,7 +227,7 @@ def scan_count(data: Bytes, position: int) -> tuple[int, int]:
     return (value if rest == 0 else -1), after
 
 
-@compiled
+@compiled(nogil=True)
 def scan_skeleton(data: Bytes, keep: int, report: Table) -> tuple[Floats, Table, Table]:
     """Read a `.skeleton` file; of each frame the first `keep` bodies.
 
@@ -310,7 +311,7 @@ def scan_skeleton(data: Bytes, keep: int, report: Table) -> tuple[Floats, Table,
     return values[:count], index[:count], later[:left]
 
 
-@compiled
+@compiled(nogil=True)
 def scan_table(data: Bytes, columns: int, report: Table) -> tuple[Floats, Table]:
     """Read lines of `columns` numbers each; blank lines are skipped.
 

@@ -18,10 +18,10 @@ NW-UCLA by `first-frame`, `none` and `unit-range-axes`.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ikem.compiling import compiled
 from ikem.errors import InputError
 from ikem.settings.data import AlignShoulders, Center, Scale
 from ikem.skeleton import Skeleton
@@ -188,7 +188,7 @@ def _check(coordinates: Float32, starts: Int64, frames: Int64, skeleton: Skeleto
                 )
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled(nogil=True)
 def _prepare(coordinates, origins, starts, lengths, left, right, turn, prepared):  # type: ignore[no-untyped-def]
     """Fill `prepared`; one clip after another, each in one pass over its output."""
     _, bodies, joints, _ = coordinates.shape

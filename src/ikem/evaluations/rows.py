@@ -61,7 +61,8 @@ def read_labels(
             tested.
 
     Raises:
-        InputError: a file is damaged, or no clip of these classes, or none that is new, is left.
+        InputError: a file is damaged, no clip of these classes, or none that is new, is left, or a complete split has
+            no clip of one of them.
     """
     samples = load_samples(position.with_name("samples.csv"))
     names, labels = samples["name"].to_numpy(object), samples["label"].to_numpy(np.int64)
@@ -72,6 +73,8 @@ def read_labels(
     column[columns] = np.arange(len(columns))
     labels = column[labels]
     train, test = train[labels[train] >= 0], test[labels[test] >= 0]
+    if classes is not None:
+        _require_all(columns, [labels[train], labels[test]], split, bool(parts["complete"]))
     new = np.array([name not in pretraining for name in names[test]], bool)
     for fault, found in (
         ("no clip of the classes that are tested trains", len(train)),
@@ -83,6 +86,20 @@ def read_labels(
     if not new.all():
         logger.warning("%d of %d test clips are left out: pretraining has seen them", (~new).sum(), len(new))
     return Labels(train, test[new], names, labels, columns, bool(parts["complete"]) and bool(new.all()))
+
+
+def _require_all(classes: NDArray[np.int64], columns: Sequence[NDArray[np.int64]], split: Path, complete: bool) -> None:
+    """With fewer classes than asked for, accuracies are higher; of a split that lacks clips that is marked anyway."""
+    counts = [np.bincount(part, minlength=len(classes)) for part in columns]
+    absent = [int(label) for label, *of_parts in zip(classes, *counts, strict=True) if not all(of_parts)]
+    if absent and complete:
+        raise InputError(
+            f"no clip of class {', '.join(map(str, absent))} trains, or none tests",
+            location=str(split),
+            hint="Labels are counted from 0; choose other classes or another split",
+        )
+    if absent:
+        logger.warning("classes without a training or a test clip: %s", ", ".join(map(str, absent)))
 
 
 def streams(modalities: Sequence[str]) -> str:

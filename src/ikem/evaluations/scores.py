@@ -80,13 +80,19 @@ def read_scores(path: Path) -> Scores:
 
     found = path if path.suffix == ".safetensors" else scores_path(path)
     tensors, about = load_tensors(found)
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     try:
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
         names, labels, classes = list(about["names"]), arrays.pop("labels"), arrays.pop("classes")
         scores = {name.removeprefix("scores/"): array for name, array in arrays.items()}
         shape = len(names), len(classes)
         if labels.shape != shape[:1] or any(array.shape != shape for array in scores.values()):
             raise ValueError("its arrays do not fit together")
+        if not names or not all(isinstance(name, str) for name in names):
+            raise ValueError("its clips have no names")
+        if labels.dtype.kind != "i" or labels.min() < 0 or labels.max() >= len(classes):
+            raise ValueError(f"its labels are not numbers from 0 to {len(classes) - 1}")
+        if any(array.dtype.kind != "f" for array in scores.values()):
+            raise ValueError("its scores are no floating-point numbers")
     except (KeyError, TypeError, ValueError) as error:
         hint = "Delete it and run the evaluation again"
         raise InputError(f"holds no scores of clips ({error})", location=str(found), hint=hint) from error

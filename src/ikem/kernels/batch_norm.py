@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ikem.compiling import compiled
 from ikem.kernels.dispatch import over_rows
 
 
@@ -63,7 +63,7 @@ def _channels(tensor: Tensor) -> np.ndarray[Any, Any]:
 _MATH = {"reassoc", "contract", "nsz"}
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)  # type: ignore[untyped-decorator]
+@compiled(nogil=True, error_model="numpy", fastmath=_MATH)
 def _normalize(epsilon, x, y, weight, bias, mean, variance, start, stop):  # type: ignore[no-untyped-def]
     """Channels `start` to `stop` of y, mean and variance."""
     samples, _, size = x.shape
@@ -88,7 +88,7 @@ def _normalize(epsilon, x, y, weight, bias, mean, variance, start, stop):  # typ
                 result[index] = (row[index] - center) * scale + bias[channel]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)  # type: ignore[untyped-decorator]
+@compiled(nogil=True, error_model="numpy", fastmath=_MATH)
 def _backward(  # type: ignore[no-untyped-def]
     epsilon, x, gradient, weight, mean, variance, of_x, of_weight, of_bias, start, stop
 ):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
+
+from ikem.compiling import compiled
 
 
 def dropout(x: Tensor, start: int, threshold: int) -> Tensor:
@@ -38,7 +39,7 @@ def _masked(x: Tensor, start: int, threshold: int) -> Tensor:
 _BLOCK = 1024
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled(nogil=True)
 def _fill(x, y, start, threshold, scale):  # type: ignore[no-untyped-def]
     """Each output of SplitMix64 decides on four values; see `ikem.encoders.dropout.random_bits`."""
     words = np.empty(_BLOCK // 4, dtype=np.uint64)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ikem.compiling import compiled
 from ikem.modalities import SkeletonBatch
 from ikem.skeleton import Skeleton
 
@@ -79,7 +80,7 @@ def _angle(y, x):  # type: ignore[no-untyped-def]
     return np.float32(np.pi) - angle if x < np.float32(0) else angle
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(nogil=True, error_model="numpy")
 def _generate(  # type: ignore[no-untyped-def]
     position, scale, parents, partners, center, plane, wanted, motion, bone, acceleration, axis, angular
 ):
@@ -107,7 +108,7 @@ def _generate(  # type: ignore[no-untyped-def]
                     _angular_velocity(r, theta, s, tiny, angular[body])
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(nogil=True, error_model="numpy")
 def _difference(value, scale, valid, out):  # type: ignore[no-untyped-def]
     frames, joints = value.shape
     for t in range(frames):
@@ -115,7 +116,7 @@ def _difference(value, scale, valid, out):  # type: ignore[no-untyped-def]
             out[t, v] = scale * (value[t + 1, v] - value[t, v]) if t < valid else np.float32(0)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(nogil=True, error_model="numpy")
 def _second_difference(value, scale, out):  # type: ignore[no-untyped-def]
     frames, joints = value.shape
     for t in range(frames):
@@ -127,7 +128,7 @@ def _second_difference(value, scale, out):  # type: ignore[no-untyped-def]
             out[t] = 0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(nogil=True, error_model="numpy")
 def _bones(p, parents, center, plane, tiny, out):  # type: ignore[no-untyped-def]
     _, frames, joints = p.shape
     for c in range(3):
@@ -143,7 +144,7 @@ def _bones(p, parents, center, plane, tiny, out):  # type: ignore[no-untyped-def
         out[0, t, center], out[1, t, center], out[2, t, center] = n0 / length, n1 / length, n2 / length
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(nogil=True, error_model="numpy")
 def _axes(b, partners, axis, theta):  # type: ignore[no-untyped-def]
     """Cross product of each bone with its partner, and the angle between them."""
     _, frames, joints = b.shape
@@ -157,7 +158,7 @@ def _axes(b, partners, axis, theta):  # type: ignore[no-untyped-def]
             theta[t, v] = _angle(np.sqrt(r0 * r0 + r1 * r1 + r2 * r2), a0 * b0 + a1 * b1 + a2 * b2)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(nogil=True, error_model="numpy")
 def _angular_velocity(axis, theta, scale, tiny, out):  # type: ignore[no-untyped-def]
     _, frames, joints = axis.shape
     for t in range(frames - 1):

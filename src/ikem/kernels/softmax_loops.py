@@ -8,6 +8,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from ikem.compiling import compiled
+
 _ONE, _HALF = np.float32(1), np.float32(0.5)
 # exp(f) of |f| <= ln(2) / 2 as 1 + f + f^2 (...), and ln(2) in two parts (Cephes' expf).
 _LOG2E, _LN2_HIGH, _LN2_LOW = np.float32(1.44269504), np.float32(0.693359375), np.float32(-2.12194440e-4)
@@ -29,7 +31,7 @@ def _exp(x):  # type: ignore[no-untyped-def]
 _MATH = {"reassoc", "contract", "nsz"}
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)  # type: ignore[untyped-decorator]
+@compiled(nogil=True, error_model="numpy", fastmath=_MATH)
 def softmax_weights(similar, inverse, scale, out, total, start, stop):  # type: ignore[no-untyped-def]
     """Rows `start` to `stop`: adds e = exp((similar inverse - 1) scale) to `total`; out = e inverse."""
     for row in range(start, stop):
@@ -41,7 +43,7 @@ def softmax_weights(similar, inverse, scale, out, total, start, stop):  # type: 
         total[row] += row_sum
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)  # type: ignore[untyped-decorator]
+@compiled(nogil=True, error_model="numpy", fastmath=_MATH)
 def pair_sums(similar, pairs, scale, sums, sums_of_pairs, start, stop):  # type: ignore[no-untyped-def]
     """Samples `start` to `stop` of `sums` (count, B) and `sums_of_pairs` (pairs, B)."""
     for sample in range(start, stop):
@@ -57,7 +59,7 @@ def pair_sums(similar, pairs, scale, sums, sums_of_pairs, start, stop):  # type:
             sums_of_pairs[pair, sample] = total
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)  # type: ignore[untyped-decorator]
+@compiled(nogil=True, error_model="numpy", fastmath=_MATH)
 def pair_gradients(  # type: ignore[no-untyped-def]
     similar, pairs, scale, weights, weights_of_pairs, out, start, stop
 ):
@@ -88,7 +90,7 @@ def pair_gradients(  # type: ignore[no-untyped-def]
                         gradient[j] += weight * _exp((row[j] * other[j] - _ONE) * scale) * other[j]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)  # type: ignore[untyped-decorator]
+@compiled(nogil=True, error_model="numpy", fastmath=_MATH)
 def transpose(source, offset, target, squares, start, stop):  # type: ignore[no-untyped-def]
     """Columns of `source` (D, K) from `offset` on as rows `start` to `stop` of `target` (k, D), block by block.
 

@@ -117,7 +117,7 @@ def write_comparisons(plan: Plan, folder: Path, naming: Naming, outputs: Iterabl
     """
     found: list[Comparison] = []
     for (_, metric), results in _columns(plan, set(outputs), naming):
-        found += compare(results, metric, plan.config, naming.unranked)
+        found += compare(results, metric, plan.config, naming)
     found.sort(key=lambda one: (one.evaluation, one.dataset, one.protocol, list(METRICS).index(one.metric)))
     write_text(folder / "comparisons.csv", as_csv(found))
     table = lay_out(found, naming, plan.config.comparisons)
@@ -125,29 +125,39 @@ def write_comparisons(plan: Plan, folder: Path, naming: Naming, outputs: Iterabl
     return table
 
 
-def compare(results: Sequence[Result], metric: str, config: Config, unranked: frozenset[str]) -> list[Comparison]:
-    """Compare the results of one column: each with the baseline and with the best of its like.
+def compare(results: Sequence[Result], metric: str, config: Config, naming: Naming) -> list[Comparison]:
+    """Compare the results of one column: each with the baseline and with the best of its like, but not with itself.
 
     Args:
         results: of one column and metric.
         metric: name.
         config: methods, recipes and `comparisons`.
-        unranked: methods that are never the best, and not compared with it.
+        naming: the baselines, and the methods that are never the best, and not compared with it.
     """
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         groups.setdefault(_like(result, config), []).append(result)
     found: list[Comparison] = []
     for _, group in sorted(groups.items(), key=lambda item: (streams_order(item[1][0].streams), item[0])):
-        by_method = {result.method: result for result in group}
-        baseline = next((by_method[name] for name in config.comparisons.baselines if name in by_method), None)
-        ranked = [result for result in group if result.method not in unranked]
+        ranked = [result for result in group if result.method not in naming.unranked]
         best = max(ranked, key=lambda result: np.mean([*result.accuracies.values()]), default=None)
-        for against, other, compared in (("baseline", baseline, group), ("best", best, ranked)):
-            if other is not None:
-                pairs = [_compare(one, other, against, metric, config.comparisons) for one in compared if one != other]
-                found += _corrected([pair for pair in pairs if pair is not None], config.comparisons.level)
+        baselines = [(one, _baseline(one, group, naming.baselines)) for one in group]
+        for against, couples in (("baseline", baselines), ("best", [(one, best) for one in ranked])):
+            pairs = [
+                _compare(one, other, against, metric, config.comparisons)
+                for one, other in couples
+                if other is not None and other.method != one.method
+            ]
+            found += _corrected([pair for pair in pairs if pair is not None], config.comparisons.level)
     return found
+
+
+def _baseline(one: Result, group: Sequence[Result], names: Sequence[str]) -> Result | None:
+    """The first baseline that there is; of its fusions that of the same streams, else the first."""
+    for name in names:
+        if found := [other for other in group if other.method == name]:
+            return next((other for other in found if other.streams == one.streams), found[0])
+    return None
 
 
 def _like(result: Result, config: Config) -> tuple[str, str]:

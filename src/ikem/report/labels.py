@@ -137,7 +137,7 @@ def naming_of(config: Config) -> Naming:
             name: evaluation.published_as for name, evaluation in evaluations if not evaluation.target
         },
         encoders={name: _encoder(config.recipes[method.recipe].encoder) for name, method in config.methods.items()},
-        baselines=config.comparisons.baselines,
+        baselines=tuple(dict.fromkeys(same.get(name, name) for name in config.comparisons.baselines)),
         compared=tuple(name for name in config.methods if name in benchmarked),
         same=same,
         sources={name: _sources(method, config) for name, method in config.methods.items()},

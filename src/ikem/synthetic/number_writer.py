@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from ikem.compiling import compiled
 
 _MINUS, _POINT, _ZERO, _SPACE, _NEWLINE = 45, 46, 48, 32, 10
 _LONGEST = 24  # bytes of a number with its separator: sign, 19 digits, point
 
 
-@njit(cache=True)
+@compiled()
 def _put(text, position, value, decimals):  # type: ignore[no-untyped-def]
     """Write value / 10**decimals at `position`, without trailing zeros; returns the position after it."""
     ten = np.uint64(10)  # unsigned division is much the faster one
@@ -40,7 +41,7 @@ def _put(text, position, value, decimals):  # type: ignore[no-untyped-def]
     return end
 
 
-@njit(cache=True)
+@compiled()
 def _put_row(text, position, values, decimals):  # type: ignore[no-untyped-def]
     """Write a line of numbers separated by spaces; returns the position after it."""
     for column in range(len(values)):
@@ -51,7 +52,7 @@ def _put_row(text, position, values, decimals):  # type: ignore[no-untyped-def]
     return position
 
 
-@njit(cache=True)
+@compiled()
 def _put_clip(text, listed, heads, head_decimals, joints, joint_decimals):  # type: ignore[no-untyped-def]
     frames, bodies = listed.shape
     position = _put(text, 0, frames, 0)
@@ -75,7 +76,7 @@ def _put_clip(text, listed, heads, head_decimals, joints, joint_decimals):  # ty
     return position
 
 
-@njit(cache=True)
+@compiled()
 def _put_table(text, rows, decimals):  # type: ignore[no-untyped-def]
     position = 0
     for row in range(len(rows)):

@@ -131,7 +131,7 @@ def _from_folder(folder: Path, options: Options, classifier: bool) -> Trained:
     if (
         bool(description.evaluation) != bool(kept)
         or description.standardized != bool(trained.standardizations())
-        or (kept and kept["single.weight"].shape[::2] != counts)
+        or (kept and not _fit(kept, counts))
     ):
         hint = "Export it again"
         raise InputError("does not fit to the config.json next to it", location=str(folder / TENSORS), hint=hint)
@@ -139,6 +139,14 @@ def _from_folder(folder: Path, options: Options, classifier: bool) -> Trained:
         hint = "Export it again with --evaluation and an evaluation that keeps its classifiers, such as linear"
         raise InputError("has no classifier", location=str(folder), hint=hint)
     return trained
+
+
+def _fit(classifiers: Mapping[str, Tensor], counts: tuple[int, int]) -> bool:
+    """Whether there are all classifiers of so many modalities, of so many classes."""
+    parts = ("single", "fused") if counts[0] > 1 else ("single",)
+    if not {f"{part}.{name}" for part in parts for name in ("weight", "bias")} <= classifiers.keys():
+        return False
+    return all(classifiers[f"{part}.weight"].shape[::2] == counts for part in parts)
 
 
 def _from_results(run: Run, evaluation: Job | None) -> Trained:

@@ -139,7 +139,7 @@ def _open(path: Path, skeleton: Skeleton) -> _Source:
         return array
     if path.is_file() and suffix in _FORMATS:
         _check_skeleton(path, suffix, skeleton)
-        return FolderArchive(path.parent), [Member(path.name, path.stat().st_size, 0, None, path)]
+        return FolderArchive(path.parent), [Member(printable(path.name), path.stat().st_size, 0, None, path)]
     if path.is_file() and suffix not in (".zip", ".7z"):
         raise InputError("is nothing that clips are read from", location=str(path), hint=WANTED)
     archive = open_archive(path)

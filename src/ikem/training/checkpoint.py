@@ -45,11 +45,12 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if not isinstance(stored, dict) or not {"about", "content"} <= stored.keys():
                 raise ValueError("it does not say what it contains")
+            about = canonical_json(stored["about"])
     except FileNotFoundError:
         raise InputError("is missing", location=str(path), hint="Run the workflow again") from None
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"cannot be read ({error})", location=str(path), hint="Delete it and run again") from error
-    if stored["content"] != _content(tensors, canonical_json(stored["about"])):
+    if stored["content"] != _content(tensors, about):
         raise InputError("its content is not what was written", location=str(path), hint="Delete it and run again")
     return tensors, stored["about"]
 

@@ -24,7 +24,7 @@ _ERROR = "error: "
 _LEFT = "left: "
 _EPOCH = re.compile(r"(epoch \d+/\d+)(?:.* (\d+):(\d\d):(\d\d) left)?")
 
-REPORTED: set[Exception] = set()
+REPORTED: set[BaseException] = set()
 """Errors that the log on standard error shows already."""
 
 End = Literal["done", "error", "left", "signal", "none"]
@@ -70,7 +70,7 @@ def logging_to(log: Path | None, name: str = "") -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.showwarning = _log_warning
             yield
-    except Exception as error:
+    except (Exception, Interrupted) as error:
         _report(error)
         REPORTED.add(error)
         raise
@@ -91,7 +91,7 @@ def _log_warning(
     logger.warning("%s: %s (%s:%d)", category.__name__, " ".join(str(message).split()), filename, lineno)
 
 
-def _report(error: Exception) -> None:
+def _report(error: BaseException) -> None:
     if isinstance(error, Interrupted):
         logger.warning("%s%s", _LEFT, error)
     elif isinstance(error, InputError):

@@ -64,6 +64,7 @@ def read_video(data: bytes, location: str) -> Floats:
         raise ClipError(problem, location=location, line=1)
     data = without_mark(data)
     report = np.zeros((1, 5), np.int64)
+    values: Floats
     values, later = scan_table(np.frombuffer(data, np.uint8), NUMBERS, report)
     status, line, offset, got, _ = report[0].tolist()
     if status == NUMBER:
