@@ -6,6 +6,9 @@ A skeleton is one YAML file: those in `ikem/skeletons/` are known by name, any o
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -60,12 +63,30 @@ def known_skeletons() -> list[str]:
     return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
+_given: ContextVar[Mapping[str, Skeleton] | None] = ContextVar("given", default=None)
+
+
+@contextmanager
+def given_skeletons(skeletons: Mapping[str, Skeleton]) -> Iterator[None]:
+    """While the block runs, `load_skeleton` opens no path: these are what it finds there, and no others."""
+    token = _given.set(skeletons)
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
 def load_skeleton(name_or_path: str) -> Skeleton:
     """Read a skeleton by its name, or from a YAML file.
 
     Raises:
         InputError: no such skeleton, or the definition contradicts itself.
     """
+    given = _given.get()
+    if given is not None and name_or_path not in known_skeletons():
+        if name_or_path not in given:
+            raise InputError(f"the skeleton {name_or_path!r} is not there")
+        return given[name_or_path]
     if name_or_path.endswith((".yaml", ".yml")):
         location, text = name_or_path, read_text(name_or_path)
     elif name_or_path in known_skeletons():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,14 @@ from ikem.errors import InputError
 from ikem.evaluations.metrics import classification
 from ikem.evaluations.scores import read_scores
 from ikem.files import digest_of
+from ikem.submission import leaderboard
 from ikem.submission.archive import CLAIM, PLAN
 from ikem.submission.check import Verdict, check
 from ikem.submission.leaderboard import write_leaderboard
 from ikem.submission.pack import pack
 from ikem.submission.show import show_verdict
 from ikem.training.checkpoint import load_tensors, save_tensors
-from job_support import Workshop
+from job_support import Workshop, write_config
 
 METHODS = ["skeletonclr", "ikem-3"]
 
@@ -328,6 +331,49 @@ def test_leaderboard(packed: Path, tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match=r"other\.zip: is not accepted"):
         write_leaderboard(folder, tmp_path / "page.md")
+
+
+def test_other_test_clips_are_another_table(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of fewer clips a share may well be higher."""
+    whole = check(packed)
+    fewer = Verdict(
+        whole.claim.model_copy(update={"title": "Cut"}),
+        whole.naming,
+        [replace(each, row=each.row.model_copy(update={"test_clips": 3, "complete": False})) for each in whole.figures],
+        clips=dict.fromkeys(whole.clips, "another digest"),
+    )
+    for name in ("a.zip", "b.zip"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(leaderboard, "check", lambda path: fewer if path.name == "a.zip" else whole)
+    write_leaderboard(tmp_path, tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    assert "†: not on the published number of clips" in page
+    tables = {part.partition("\n")[0]: part for part in page.split("\n## ")[1:]}
+    assert len(tables) == 2 * len({row.evaluation for row in whole.claim.rows})
+    for title, table in tables.items():
+        cut = "the 3 test clips of Cut, A. Author" in title.replace("[", "").replace("]", "")
+        assert ("†" in table, table.count("| [Cut, A. Author]") > 0) == (cut, cut), title
+
+
+def test_a_skeleton_of_ones_own_is_packed(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no path that an archive names is opened."""
+    for part in ("raw", "archives"):
+        shutil.copytree(workshop.results / "tiny" / part, tmp_path / "results" / "tiny" / part)
+    own = tmp_path / "mine.yaml"
+    own.write_text((ROOT / "src" / "ikem" / "skeletons" / "ntu25.yaml").read_text().replace("ntu25", "mine"))
+    block = {"dataset": "tiny", "protocols": ["xsub"], "methods": ["random"], "evaluations": ["knn-1"]}
+    config = write_config(tmp_path, {"datasets": {"tiny": {"skeleton": str(own)}}, "benchmark": [block]})
+    workshop.warm.ask({"run": str(config)})
+    path = tmp_path / "own.zip"
+    pack(tmp_path / "results" / "plan.json", ["random"], path, "Mine", "A. Author")
+    own.write_text("another one")
+    assert check(path).accepted
+    without = altered(path, tmp_path / "without.zip", {"skeletons.json": lambda content: None})
+    with pytest.raises(InputError, match=r"the skeleton '.*mine\.yaml' is not there"):
+        check(without)
+    other = altered(path, tmp_path / "other.zip", {"skeletons.json": replaced(b'"plane":["', b'"plane":["head","')})
+    with pytest.raises(InputError, match=r"skeletons\.json: plane must list 3 different joints"):
+        check(other)
 
 
 def test_the_page_of_the_repository_shows_what_is_in_its_folder(tmp_path: Path) -> None:

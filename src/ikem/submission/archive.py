@@ -3,6 +3,7 @@
 | member | content |
 | `submission.json` | `Claim` |
 | `plan.json` | the resolved config, as in a results folder |
+| `skeletons.json` | skeletons of one's own, by the paths that the config names; absent if there are none |
 | `results/...` | of each evaluation its file, its scores, its run.json, and the run.json of every job it builds on |
 
 Paths below `results/` are those of the results folder. Members are read in place; names are looked up, never used as
@@ -24,7 +25,7 @@ from ikem.errors import InputError
 from ikem.report.results import Row
 from ikem.schema import Settings, Title
 
-CLAIM, PLAN, RESULTS = "submission.json", "plan.json", "results/"
+CLAIM, PLAN, SKELETONS, RESULTS = "submission.json", "plan.json", "skeletons.json", "results/"
 LARGEST_MEMBER, MOST_MEMBERS = 1 << 30, 100_000
 
 

@@ -24,7 +24,8 @@ from ikem.registry import JobName
 from ikem.report.labels import Naming, naming_of
 from ikem.report.results import Row, read_rows
 from ikem.settings.loading import build_config
-from ikem.submission.archive import PLAN, RESULTS, Claim, Submission, opened
+from ikem.skeleton import Skeleton, build_skeleton, given_skeletons
+from ikem.submission.archive import PLAN, RESULTS, SKELETONS, Claim, Submission, opened
 from ikem.workflow.plan import Job, Plan
 
 TOLERANCE = 1e-6
@@ -55,12 +56,14 @@ class Verdict:
         naming: what the entries of its config are called.
         figures: every figure.
         problems: what is wrong besides, in words.
+        clips: digest of the names and labels of the test clips, by dataset, protocol and evaluation.
     """
 
     claim: Claim
     naming: Naming
     figures: list[Figure] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    clips: dict[tuple[str, str, str], str] = field(default_factory=dict)
 
     @property
     def accepted(self) -> bool:
@@ -74,7 +77,7 @@ def check(path: Path) -> Verdict:
     Raises:
         InputError: it cannot be read, or is not in form.
     """
-    with opened(path) as submission:
+    with opened(path) as submission, given_skeletons(_skeletons(submission)):
         plan, options = _plan(submission)
         verdict = Verdict(submission.claim, naming_of(plan.config))
         jobs = {
@@ -100,6 +103,7 @@ def check(path: Path) -> Verdict:
             scores = _scores(submission, plan, jobs[name])
             verdict.figures += _figures(claimed, scores, verdict.problems)
             first = tested.setdefault((name[0], name[1], name[3]), (words, scores))
+            verdict.clips[name[0], name[1], name[3]] = digest_of([first[1].names, first[1].labels.tolist()])
             if first[1].names != scores.names or not np.array_equal(first[1].labels, scores.labels):
                 verdict.problems.append(f"{words}: tested on other clips than {first[0]}")
     return verdict
@@ -113,6 +117,18 @@ def _plan(submission: Submission) -> tuple[Plan, set[str]]:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise submission.error(f"{PLAN} is not in form ({error})") from error
     return Plan(build_config(config, location=f"{submission.path}: {PLAN}")), set(_names(config))
+
+
+def _skeletons(submission: Submission) -> dict[str, Skeleton]:
+    """Skeletons of its own, by the paths that its config names; paths that somebody else wrote are not opened."""
+    if SKELETONS not in submission.names:
+        return {}
+    location = f"{submission.path}: {SKELETONS}"
+    try:
+        definitions = json.loads(submission.read(SKELETONS))
+        return {str(name): build_skeleton(definition, location) for name, definition in dict(definitions).items()}
+    except (ValueError, TypeError, RecursionError) as error:
+        raise submission.error(f"{SKELETONS} is not in form ({error})") from error
 
 
 def _names(value: Any) -> Iterator[str]:

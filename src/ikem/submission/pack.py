@@ -8,11 +8,12 @@ from pathlib import Path
 
 from ikem.errors import InputError
 from ikem.evaluations.scores import scores_path
-from ikem.files import atomic
+from ikem.files import atomic, canonical_json
 from ikem.registry import JobName, nearest
 from ikem.report.results import Row, read_rows
-from ikem.submission.archive import CLAIM, PLAN, RESULTS, Claim
-from ikem.workflow.plan import Job
+from ikem.skeleton import definition_of, known_skeletons, load_skeleton
+from ikem.submission.archive import CLAIM, PLAN, RESULTS, SKELETONS, Claim
+from ikem.workflow.plan import Job, Plan
 from ikem.workflow.plan_file import read_plan
 from ikem.workflow.staleness import fault_of
 
@@ -68,6 +69,8 @@ def pack(
     with atomic(output) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         _add(archive, CLAIM, claim.model_dump_json(indent=2).encode())
         _add(archive, PLAN, plan_path.read_bytes())
+        if own := {name: definition_of(load_skeleton(name)) for name in _own_skeletons(plan)}:
+            _add(archive, SKELETONS, canonical_json(own).encode())
         for path in sorted(set(files)):
             _add(archive, RESULTS + path.relative_to(root).as_posix(), _content(path))
     return claim
@@ -92,6 +95,12 @@ def _history(jobs: Iterable[Job]) -> Iterator[Job]:
             seen.add(job.name)
             yield job
             waiting += job.inputs.values()
+
+
+def _own_skeletons(plan: Plan) -> list[str]:
+    """Paths of the skeletons that do not come with the package: whoever checks needs the whole plan."""
+    names = {str(job.settings["skeleton"]) for job in plan.all_jobs() if "skeleton" in job.settings}
+    return sorted(names - set(known_skeletons()))
 
 
 def _content(path: Path) -> bytes:
