@@ -73,8 +73,6 @@ def read_labels(
     column[columns] = np.arange(len(columns))
     labels = column[labels]
     train, test = train[labels[train] >= 0], test[labels[test] >= 0]
-    if classes is not None:
-        _require_all(columns, [labels[train], labels[test]], split, bool(parts["complete"]))
     new = np.array([name not in pretraining for name in names[test]], bool)
     for fault, found in (
         ("no clip of the classes that are tested trains", len(train)),
@@ -83,6 +81,8 @@ def read_labels(
     ):
         if not found:
             raise InputError(fault, location=str(split), hint="Choose other classes or another split")
+    if classes is not None:
+        _require_all(columns, [labels[train], labels[test]], split, bool(parts["complete"]))
     if not new.all():
         logger.warning("%d of %d test clips are left out: pretraining has seen them", (~new).sum(), len(new))
     return Labels(train, test[new], names, labels, columns, bool(parts["complete"]) and bool(new.all()))
