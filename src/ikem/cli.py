@@ -140,7 +140,9 @@ def estimate(
 @app.command()
 def gather(
     plan: Annotated[Path, typer.Argument(help="plan.json of the results folder.")],
-    folder: Annotated[Path, typer.Argument(help="Folder for results.csv, tables, figures and the report.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder for results.csv and the tables; figures and report.html go next to it.")
+    ],
     partial: Annotated[
         bool, typer.Option(help="Leave cells empty whose result is missing, instead of stopping.")
     ] = False,

@@ -82,7 +82,8 @@ def _devices(config: Config | None) -> Check:
         return Check("devices", f"{cores}, no GPU", "Set compute.device to auto or cpu, or run where there is a GPU")
     if wanted == "auto" and NVIDIA.exists() and torch.version.cuda is None:
         return Check("devices", f"{cores}; an NVIDIA driver, but a CPU build of PyTorch",
-                     "pip install --requirement requirements-torch.txt, or set compute.device to cpu")  # fmt: skip
+                     "pip install --force-reinstall --no-deps --require-hashes --requirement requirements-torch.txt, "
+                     "or set compute.device to cpu")  # fmt: skip
     return Check("devices", f"{cores}, no GPU: computing on the CPU")
 
 
