@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from helpers import ROOT
+from ikem.methods.registry import METHODS
 from ikem.settings.loading import build_config
 from job_support import Workshop
 
@@ -54,8 +55,11 @@ def recordings(workshop: Workshop) -> tuple[list[str], zipfile.ZipFile]:
     return [name for name in archive.namelist() if Path(name).stem in known], archive
 
 
-def test_the_config_of_the_readme_is_valid(tmp_path: Path) -> None:
-    (values,) = (yaml.safe_load(block) for block in blocks("README.md", "yaml"))
+def test_the_configs_of_the_readme_are_valid(tmp_path: Path) -> None:
+    further, values = (yaml.safe_load(block) for block in blocks("README.md", "yaml"))
+    listed = build_config(further)
+    kinds = {listed.methods[name].kind for name in listed.benchmark[0].methods}
+    assert kinds >= METHODS.keys() - {"crossclr", "relational_distillation"}  # which those of real data have
     skeleton = tmp_path / "skeleton.yaml"
     skeleton.write_text(blocks("data.md", "yaml")[0])
     values["datasets"]["mine"]["skeleton"] = str(skeleton)
