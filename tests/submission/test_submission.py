@@ -355,7 +355,7 @@ def test_other_test_clips_are_another_table(packed: Path, tmp_path: Path, monkey
         assert ("†" in table, table.count("| [Cut, A. Author]") > 0) == (cut, cut), title
 
 
-def test_a_skeleton_of_ones_own_is_packed(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_skeleton_of_ones_own_is_packed(workshop: Workshop, tmp_path: Path) -> None:
     """And no path that an archive names is opened."""
     for part in ("raw", "archives"):
         shutil.copytree(workshop.results / "tiny" / part, tmp_path / "results" / "tiny" / part)

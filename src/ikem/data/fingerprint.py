@@ -23,7 +23,8 @@ _seen: dict[Path, Listing] = {}
 
 
 def fingerprint(path: Path, known: Mapping[str, list[int | str]] | None = None) -> tuple[str, Listing]:
-    """SHA-256 of a file, or of the names and contents of all files of a folder; and the listing.
+    """SHA-256 of a file, or of the names and contents of all files of a folder; and the listing. Of what is no regular
+    file the name alone counts.
 
     Args:
         known: an earlier listing; a file that has its stamp is not read.
