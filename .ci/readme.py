@@ -16,9 +16,11 @@ from tempfile import TemporaryDirectory
 
 from ikem.files import write_text
 from ikem.report.accuracy import draw_accuracy
-from ikem.report.labels import Naming, naming_of
+from ikem.report.labels import Naming, naming_of, streams_title
+from ikem.report.results import streams_order
 from ikem.report.style import drawing
-from ikem.report.tables import footnotes, main_grid, read_tables
+from ikem.report.table_parts import Block, Entry, Section
+from ikem.report.tables import footnotes, main_grid, markdown_grid, read_tables
 from ikem.settings.loading import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,12 +35,14 @@ CONFIGS = {
 }
 """The configs of each table, by the folder in docs/results that has its results.csv."""
 BLOCK = re.compile(
-    r"(<!-- (?P<name>[\w-]+)(?:, (?P<evaluation>[\w-]+))?(?:, (?P<protocol>[\w-]+))?: [^\n]* -->\n).*?"
+    r"(<!-- (?P<name>[\w-]+)(?:, (?P<evaluation>[\w-]+))?(?:, (?P<protocol>[\w-]+))?(?P<gains>, gains)?: [^\n]* -->\n)"
+    r".*?"
     r"(?P<end><!-- end of (?P=name) -->)",
     re.DOTALL,
 )
 """`<!-- NAME: ... -->`, `<!-- NAME, EVALUATION: ... -->` or `<!-- NAME, EVALUATION, PROTOCOL: ... -->`, a table, and
-`<!-- end of NAME -->`. Where the folder has EVALUATION.md, its lines are the table.
+`<!-- end of NAME -->`. Where the folder has EVALUATION.md, its lines are the table. With `, gains` after PROTOCOL it is
+that of the differences from the baseline.
 """
 
 
@@ -57,6 +61,36 @@ def table(name: str, results: Path | None = None, evaluation: str = "linear", pr
     grid = main_grid(found, section=1 if len(found.splits) == 1 else 0)
     parts = (grid, f"{found.title}. {found.caption} {note}", footnotes(found))
     return "\n" + "\n\n".join(filter(None, parts)) + "\n\n"
+
+
+def gains(name: str, evaluation: str, protocol: str, comparisons: Path | None = None) -> str:
+    """What pretrained methods gain over the baseline, stream by stream, in Markdown, and how to read it."""
+    naming = _naming(name)
+    lines: dict[str, dict[str, Entry]] = {}
+    with (comparisons or DOCS / "results" / name / "comparisons.csv").open(newline="", encoding="utf-8") as source:
+        for row in csv.DictReader(source):
+            if (row["evaluation"], row["protocol"], row["metric"]) != (evaluation, protocol, "top1"):
+                continue
+            if row["against"] == "baseline" and row["method"] not in naming.unranked:
+                low, high = float(row["low"]), float(row["high"])
+                text = f"{float(row['difference']):+z.1f} ({low:z.1f} to {high:z.1f})"
+                shown = row["verdict"] in ("better", "worse")
+                lines.setdefault(row["streams"], {})[row["method"]] = Entry(text, rank=int(shown))
+                baseline, test = naming.method(row["other"]), row["test"]
+    if not lines:
+        raise SystemExit(f"{name}: no comparisons of {evaluation} {protocol}")
+    methods = naming.ordered_methods(method for line in lines.values() for method in line)
+    header = ("Streams", *map(naming.method, methods))
+    rows = tuple(
+        (Entry(streams_title(streams)), *(lines[streams].get(method, Entry("")) for method in methods))
+        for streams in sorted(lines, key=streams_order)
+    )
+    grid = markdown_grid(Section("", "", header, (), frozenset({0})), Block("", rows))
+    note = (
+        f"{naming.evaluation(evaluation)}: top-1 minus that of {baseline} with the same streams and seeds, percent "
+        f"points, and the 95 % interval over clips. Bold: the test shows it, too ({test}; corrected by Holm)."
+    )
+    return f"\n{grid}\n\n{note}\n\n"
 
 
 def _of_protocol(results: Path, protocol: str, folder: Path) -> Path:
@@ -78,6 +112,8 @@ def filled(text: str) -> str:
 
     def block(found: re.Match[str]) -> str:
         name, evaluation, protocol = found["name"], found["evaluation"] or "linear", found["protocol"] or ""
+        if found["gains"]:
+            return found[1] + gains(name, evaluation, protocol) + found["end"]
         kept = DOCS / "results" / name / f"{evaluation}.md"
         text = f"\n{kept.read_text(encoding='utf-8')}\n" if kept.exists() else table(name, None, evaluation, protocol)
         return found[1] + text + found["end"]

@@ -55,6 +55,24 @@ def test_a_table_can_be_of_one_protocol(writer: ModuleType, tmp_path) -> None:
         writer.table("nwucla", results, "linear", "nowhere")
 
 
+def test_gains_are_those_of_the_committed_comparisons(writer: ModuleType, tmp_path) -> None:
+    text = (ROOT / "docs/results/nwucla/comparisons.csv").read_text()
+    line = r"(?m)^(nwucla,xsub,linear,,top1,{},bone,baseline,skeletonclr,bone,3,)(?:[^,]*,){{5}}(\"[^\"]*\",.*,).*$"
+    changed, lines = re.subn(line.format("ikem-6"), r"\g<1>80,70,10,-1.25,21.5,\g<2>better", text)
+    changed, others = re.subn(line.format("ikem-3"), r"\g<1>80,80,-0.01,-0.02,0.02,\g<2>no difference shown", changed)
+    assert lines == others == 1
+    (tmp_path / "comparisons.csv").write_text(changed)
+    shown = writer.gains("nwucla", "linear", "xsub", tmp_path / "comparisons.csv").splitlines()
+    header, bone = (next(line for line in shown if line.startswith(f"| {name} ")) for name in ("Streams", "bone"))
+    cells = dict(zip(re.split(r" *\| *", header), re.split(r" *\| *", bone), strict=True))
+    assert cells["IKEM-6"] == "**+10.0 (-1.2 to 21.5)**" and cells["IKEM-3"] == "+0.0 (0.0 to 0.0)"
+    assert not {"Random", "Supervised", "SkeletonCLR"} & cells.keys()
+    assert any("minus that of SkeletonCLR" in line for line in shown)
+    assert shown != writer.gains("nwucla", "linear", "xsub").splitlines()
+    with pytest.raises(SystemExit, match="no comparisons of linear nowhere"):
+        writer.gains("nwucla", "linear", "nowhere")
+
+
 def test_the_figure_is_that_of_the_committed_results(writer: ModuleType, tmp_path) -> None:
     writer.draw(tmp_path / "figure.svg")
     assert (tmp_path / "figure.svg").read_bytes() == writer.FIGURE.read_bytes(), "make readme"

@@ -79,7 +79,7 @@ def main(evaluation: str, methods: list[str], splits: list[Path]) -> None:
         seeds = sorted(runs[one].keys() & runs[other].keys())
         gains = 100 * np.mean([_fused(runs[other][seed]) - _fused(runs[one][seed]) for seed in seeds], axis=0)
         low, high = paired_bootstrap(gains)
-        print(f"| {one} | {other} | {gains.mean():+.1f} | {low:+.1f} to {high:+.1f} |")
+        print(f"| {one} | {other} | {gains.mean():+z.1f} | {low:+z.1f} to {high:+z.1f} |")
 
 
 if __name__ == "__main__":

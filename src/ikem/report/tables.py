@@ -90,7 +90,7 @@ def as_markdown(table: Table) -> str:
     for section in table.sections:
         parts += [f"## {escape(section.title)}", escape(section.note)]
         for block in section.blocks:
-            parts += [f"### {escape(block.title)}", _markdown_grid(section, block)]
+            parts += [f"### {escape(block.title)}", markdown_grid(section, block)]
     parts += [f"{symbol} {escape(meaning)}" for symbol, meaning in table.legend.items()]
     parts.append(footnotes(table))
     if table.sources:
@@ -109,7 +109,7 @@ def main_grid(table: Table, section: int = 0) -> str:
     """
     shown = without_single_streams(table.sections[section], only_first=section > 0)
     lines = tuple(line for block in shown.blocks for line in block.lines)
-    return _markdown_grid(shown, Block("", lines))
+    return markdown_grid(shown, Block("", lines))
 
 
 def as_csv(table: Table, naming: Naming) -> str:
@@ -243,7 +243,8 @@ def _columns(section: Section, columns: Sequence[int]) -> Section:
     return Section(section.title, section.note, header, blocks, texts)
 
 
-def _markdown_grid(section: Section, block: Block) -> str:
+def markdown_grid(section: Section, block: Block) -> str:
+    """The lines of a block under the header of its section, as a grid in Markdown."""
     header = [escape(title) for title in section.header]
     lines = [[_markdown_entry(entry) for entry in line] for line in block.lines]
     widths = [max(3, *(len(line[column]) for line in [header, *lines])) for column in range(len(header))]
