@@ -1,9 +1,9 @@
-"""Write what README.md and docs show of results: tables and a figure, from results.csv files in docs/results.
+"""Write what README.md and docs show of results: tables and a figure, from the files in docs/results.
 
     make readme
 
-After another run copy its `tables/results.csv` (and `costs.csv`) to its folder in docs/results, then run this. NW-UCLA
-has targets of its own, which run it, too: `make nwucla` and `make nwucla-search`.
+After another run copy its `tables/results.csv` (and `comparisons.csv`, `costs.csv`) to its folder in docs/results, then
+run this. NW-UCLA has targets of its own, which run it, too: `make nwucla` and `make nwucla-search`.
 """
 
 from __future__ import annotations
@@ -67,18 +67,19 @@ def gains(name: str, evaluation: str, protocol: str, comparisons: Path | None = 
     """What pretrained methods gain over the baseline, stream by stream, in Markdown, and how to read it."""
     naming = _naming(name)
     lines: dict[str, dict[str, Entry]] = {}
+    notes = set()
     with (comparisons or DOCS / "results" / name / "comparisons.csv").open(newline="", encoding="utf-8") as source:
         for row in csv.DictReader(source):
-            if (row["evaluation"], row["protocol"], row["metric"]) != (evaluation, protocol, "top1"):
-                continue
-            if row["against"] == "baseline" and row["method"] not in naming.unranked:
+            column = tuple(row[key] for key in ("evaluation", "protocol", "condition", "metric", "against"))
+            if column == (evaluation, protocol, "", "top1", "baseline") and row["method"] not in naming.unranked:
                 low, high = float(row["low"]), float(row["high"])
                 text = f"{float(row['difference']):+z.1f} ({low:z.1f} to {high:z.1f})"
                 shown = row["verdict"] in ("better", "worse")
                 lines.setdefault(row["streams"], {})[row["method"]] = Entry(text, rank=int(shown))
-                baseline, test = naming.method(row["other"]), row["test"]
+                notes.add((naming.method(row["other"]), row["test"]))
     if not lines:
         raise SystemExit(f"{name}: no comparisons of {evaluation} {protocol}")
+    ((baseline, test),) = notes  # one sentence explains all figures
     methods = naming.ordered_methods(method for line in lines.values() for method in line)
     header = ("Streams", *map(naming.method, methods))
     rows = tuple(

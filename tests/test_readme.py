@@ -69,8 +69,9 @@ def test_gains_are_those_of_the_committed_comparisons(writer: ModuleType, tmp_pa
     assert not {"Random", "Supervised", "SkeletonCLR"} & cells.keys()
     assert any("minus that of SkeletonCLR" in line for line in shown)
     assert shown != writer.gains("nwucla", "linear", "xsub").splitlines()
-    with pytest.raises(SystemExit, match="no comparisons of linear nowhere"):
-        writer.gains("nwucla", "linear", "nowhere")
+    for evaluation, protocol in (("linear", "nowhere"), ("linear-grid", "xsub")):  # a grid has a column for each rate
+        with pytest.raises(SystemExit, match=f"no comparisons of {evaluation} {protocol}"):
+            writer.gains("nwucla", evaluation, protocol)
 
 
 def test_the_figure_is_that_of_the_committed_results(writer: ModuleType, tmp_path) -> None:
